@@ -1,0 +1,38 @@
+"""guerdon: the reward layer. Specify, learn, judge, compose, credit, optimise and audit rewards.
+
+    samples ──▶ Reward ──▶ Signal ──▶ transforms ──▶ credit ──▶ trainer / search / report
+"""
+
+from guerdon.core.algebra import gate, maximum, minimum
+from guerdon.core.context import Context
+from guerdon.core.dense import Dense
+from guerdon.core.registry import register, set_rooms
+from guerdon.core.reward import Reward, reward
+from guerdon.core.samples import Chat, Episode, Media, Sample, Step
+from guerdon.core.signal import Abstain, Score, Signal, Status
+from guerdon.core.transform import Transform
+
+__version__ = "0.1.0"
+
+set_rooms(["guerdon.verify", "guerdon.shape", "guerdon.credit", "guerdon.lab"])
+
+__all__ = [
+    "Abstain",
+    "Chat",
+    "Context",
+    "Dense",
+    "Episode",
+    "Media",
+    "Reward",
+    "Sample",
+    "Score",
+    "Signal",
+    "Status",
+    "Step",
+    "Transform",
+    "gate",
+    "maximum",
+    "minimum",
+    "register",
+    "reward",
+]
