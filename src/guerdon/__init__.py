@@ -6,15 +6,17 @@
 from guerdon.core.algebra import gate, maximum, minimum
 from guerdon.core.context import Context
 from guerdon.core.dense import Dense
+from guerdon.core.recipe import load_reward
 from guerdon.core.registry import register, set_rooms
 from guerdon.core.reward import Reward, reward
 from guerdon.core.samples import Chat, Episode, Media, Sample, Step
 from guerdon.core.signal import Abstain, Score, Signal, Status
 from guerdon.core.transform import Transform
+from guerdon.engine.run import score
 
 __version__ = "0.1.0"
 
-set_rooms(["guerdon.verify", "guerdon.shape", "guerdon.credit", "guerdon.lab"])
+set_rooms(["guerdon.core.predicates", "guerdon.verify", "guerdon.shape", "guerdon.credit", "guerdon.lab"])
 
 __all__ = [
     "Abstain",
@@ -31,8 +33,10 @@ __all__ = [
     "Step",
     "Transform",
     "gate",
+    "load_reward",
     "maximum",
     "minimum",
     "register",
     "reward",
+    "score",
 ]

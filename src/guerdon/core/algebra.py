@@ -7,6 +7,7 @@ abstains where all parts do; a part that failed or timed out makes the result fa
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,15 +60,19 @@ def widest(scopes: Any) -> Scope:
 class Sum(Expression):
     """`Σ_k weight_k · part_k + bias`, over the parts that don't abstain. Outcome and dense channels add separately."""
 
-    def __init__(self, terms: Sequence[tuple[float, Reward]], bias: float = 0.0, name: str | None = None) -> None:
+    def __init__(
+        self, terms: Sequence[tuple[float, Reward]], bias: float = 0.0, name: str | None = None
+    ) -> None:
         for weight, _ in terms:
             _check_number(weight, "weight")
         _check_number(bias, "bias")
         parts = [part for _, part in terms]
-        super().__init__(parts, name or " + ".join(_term(w, p) for w, p in terms) + (f" + {bias:g}" if bias else ""))
+        super().__init__(
+            parts, name or " + ".join(_term(w, p) for w, p in terms) + (f" + {bias:g}" if bias else "")
+        )
         self.weights = tuple(float(weight) for weight, _ in terms)
         self.bias = float(bias)
-        self._anonymous = name is None
+        self.anonymous = name is None
 
     def named(self, name: str) -> Reward:
         return Sum(list(zip(self.weights, self.parts, strict=True)), self.bias, name)
@@ -105,7 +110,7 @@ class Product(Expression):
 
     def __init__(self, parts: Sequence[Reward], name: str | None = None) -> None:
         super().__init__(parts, name or " * ".join(_factor(part) for part in parts))
-        self._anonymous = name is None
+        self.anonymous = name is None
 
     def combine(self, signals: Sequence[Signal], groups: NDArray[np.int64], context: Context) -> Signal:
         status, reasons = merge_status(signals, self.parts)
@@ -148,7 +153,9 @@ class Extremum(Expression):
         status, reasons = merge_status(signals, self.parts)
         for part, signal in zip(self.parts, signals, strict=True):
             if signal.dense is not None:
-                raise ValueError(f"{self.name}: {part.name!r} has a dense channel; reduce it to an outcome first")
+                raise ValueError(
+                    f"{self.name}: {part.name!r} has a dense channel; reduce it to an outcome first"
+                )
         neutral = -np.inf if self.largest else np.inf
         stacked = np.stack([np.where(signal.ok, signal.outcome, neutral) for signal in signals])
         outcome = stacked.max(axis=0) if self.largest else stacked.min(axis=0)
@@ -163,7 +170,9 @@ class When(Expression):
 
     def __init__(self, part: Reward, predicate: Predicate, name: str | None = None) -> None:
         if not callable(predicate):
-            raise TypeError(f"{part.name}.when: expected a function of a sample, got {type(predicate).__name__}")
+            raise TypeError(
+                f"{part.name}.when: expected a function of a sample, got {type(predicate).__name__}"
+            )
         super().__init__((part,), name or part.name)
         self.predicate = predicate
 
@@ -182,7 +191,12 @@ class Gate(Expression):
     """
 
     def __init__(
-        self, part: Reward, by: Reward, threshold: float = 0.0, otherwise: float = 0.0, name: str | None = None
+        self,
+        part: Reward,
+        by: Reward,
+        threshold: float = 0.0,
+        otherwise: float = 0.0,
+        name: str | None = None,
     ) -> None:
         _check_number(threshold, "threshold")
         _check_number(otherwise, "otherwise")
@@ -272,12 +286,16 @@ def gate(part: Reward, *, by: Reward, threshold: float = 0.0, otherwise: float =
 # -- shared pieces -------------------------------------------------------------------------------------------------
 
 
-def merge_status(signals: Sequence[Signal], parts: Sequence[Reward]) -> tuple[NDArray[np.uint8], dict[int, str]]:
+def merge_status(
+    signals: Sequence[Signal], parts: Sequence[Reward]
+) -> tuple[NDArray[np.uint8], dict[int, str]]:
     """Status of a combination, and why: TIMED_OUT over FAILED over OK over ABSTAINED."""
     stacked = np.stack([signal.status for signal in signals])
     worst = stacked.max(axis=0)
     some_ok = (stacked == Status.OK).any(axis=0)
-    status = np.where(worst >= Status.FAILED, worst, np.where(some_ok, np.uint8(Status.OK), np.uint8(Status.ABSTAINED)))
+    status = np.where(
+        worst >= Status.FAILED, worst, np.where(some_ok, np.uint8(Status.OK), np.uint8(Status.ABSTAINED))
+    )
     reasons = dict[int, str]()
     for part, signal in zip(parts, signals, strict=True):
         for i, text in signal.reasons.items():
@@ -286,7 +304,9 @@ def merge_status(signals: Sequence[Signal], parts: Sequence[Reward]) -> tuple[ND
     return status.astype(np.uint8), reasons
 
 
-def finite(outcome: NDArray[np.float64], status: NDArray[np.uint8], reasons: dict[int, str], **columns: Any) -> Signal:
+def finite(
+    outcome: NDArray[np.float64], status: NDArray[np.uint8], reasons: dict[int, str], **columns: Any
+) -> Signal:
     """A Signal in which a result that overflowed is FAILED rather than infinite."""
     overflow = (status == Status.OK) & ~np.isfinite(outcome)
     if overflow.any():
@@ -308,13 +328,13 @@ def name_parts(parts: Sequence[Reward], signals: Sequence[Signal]) -> dict[str, 
 
 
 def _terms(node: Reward) -> tuple[list[tuple[float, Reward]], float]:
-    if isinstance(node, Sum) and node._anonymous:  # pyright: ignore[reportPrivateUsage]
+    if isinstance(node, Sum) and node.anonymous:
         return list(zip(node.weights, node.parts, strict=True)), node.bias
     return [(1.0, node)], 0.0
 
 
 def _factors(node: Reward) -> list[Reward]:
-    if isinstance(node, Product) and node._anonymous:  # pyright: ignore[reportPrivateUsage]
+    if isinstance(node, Product) and node.anonymous:
         return list(node.parts)
     return [node]
 
@@ -328,8 +348,9 @@ def _factor(part: Reward) -> str:
 
 
 def _check_number(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{what}: expected a number or a Reward, got {type(value).__name__}")
-    if not math.isfinite(value):
-        raise ValueError(f"{what}: expected a finite number, got {value}")
-    return float(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{what}: expected a finite number, got {number}")
+    return number

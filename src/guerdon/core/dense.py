@@ -109,15 +109,19 @@ class Dense:
             return self
         chosen = np.repeat(rows, self.lengths)
         offsets = np.concatenate(([0], np.cumsum(np.where(rows, self.lengths, 0)))).astype(np.int64)
-        return Dense(self.values[chosen], offsets, None if self.spans is None else self.spans[chosen], self.unit)
+        return Dense(
+            self.values[chosen], offsets, None if self.spans is None else self.spans[chosen], self.unit
+        )
 
     def take(self, indices: NDArray[np.int64]) -> Dense:
         """Rows in the order of `indices`; -1 gives an empty row."""
         lengths = np.where(indices < 0, 0, self.lengths[indices])
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-        inside = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        source = np.repeat(self.offsets[:-1][indices], lengths) + inside
-        return Dense(self.values[source], offsets, None if self.spans is None else self.spans[source], self.unit)
+        start = self.offsets[:-1][indices] - offsets[:-1]
+        source = np.arange(int(offsets[-1]), dtype=np.int64) + np.repeat(start, lengths).astype(np.int64)
+        return Dense(
+            self.values[source], offsets, None if self.spans is None else self.spans[source], self.unit
+        )
 
     @staticmethod
     def concat(parts: Sequence[Dense | None], lengths: Sequence[int]) -> Dense | None:
@@ -128,9 +132,16 @@ class Dense:
         unit = _one_unit(present)
         if any(part.spans is None for part in present) and any(part.spans is not None for part in present):
             raise ValueError("Dense: some signals give spans and others don't; they can't be stacked")
-        counts = [np.zeros(n, np.int64) if part is None else part.lengths for part, n in zip(parts, lengths, strict=True)]
+        counts = [
+            np.zeros(n, np.int64) if part is None else part.lengths
+            for part, n in zip(parts, lengths, strict=True)
+        ]
         offsets = np.concatenate(([0], np.cumsum(np.concatenate(counts)))).astype(np.int64)
-        spans = None if present[0].spans is None else np.concatenate([p.spans for p in present if p.spans is not None])
+        spans = (
+            None
+            if present[0].spans is None
+            else np.concatenate([p.spans for p in present if p.spans is not None])
+        )
         return Dense(np.concatenate([p.values for p in present]), offsets, spans, unit)
 
     @staticmethod
@@ -161,7 +172,9 @@ class Dense:
             filled = [p for p in parts if p.lengths[i]]
             if not with_spans:
                 if len({int(p.lengths[i]) for p in filled}) > 1:
-                    raise ValueError(f"Dense row {i}: channels without spans have different lengths; give spans")
+                    raise ValueError(
+                        f"Dense row {i}: channels without spans have different lengths; give spans"
+                    )
                 rows.append(np.sum([p.row(i) for p in filled], axis=0) if filled else np.empty(0))
                 continue
             total = dict[tuple[int, int], float]()

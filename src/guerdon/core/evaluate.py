@@ -62,6 +62,10 @@ def take(samples: Sequence[Any], rows: Rows) -> Sequence[Any]:
     return [samples[i] for i in rows.tolist()]
 
 
+def distinct(asked: Sequence[Rows]) -> list[Rows]:
+    return list({rows.tobytes(): rows for rows in asked}.values())
+
+
 def _key(node: Reward, rows: Rows) -> tuple[int, bytes]:
     return id(node), rows.tobytes()
 
@@ -107,7 +111,7 @@ class _Plan:
                 union = asked[0] if len(asked) == 1 else np.unique(np.concatenate(asked))
                 jobs.append(Job(leaf, union))
             else:
-                jobs.extend(Job(leaf, rows) for rows in {rows.tobytes(): rows for rows in asked}.values())
+                jobs += [Job(leaf, rows) for rows in distinct(asked)]
         return jobs
 
 
@@ -135,7 +139,9 @@ class _Combination:
     def _leaf(self, node: Reward, rows: Rows) -> Signal:
         for job, signal in self.plan.answers:
             if job.leaf is node and (node.scope == "sample" or np.array_equal(job.rows, rows)):
-                return signal if np.array_equal(job.rows, rows) else signal.take(np.searchsorted(job.rows, rows))
+                return (
+                    signal if np.array_equal(job.rows, rows) else signal.take(np.searchsorted(job.rows, rows))
+                )
         raise AssertionError(f"{node.name}: no runner scored the rows that were asked for")
 
     def _when(self, node: When, rows: Rows, key: tuple[int, bytes]) -> Signal:

@@ -33,14 +33,18 @@ def check_messages(value: Any, where: str, needs_assistant: bool = False) -> Non
     assistant = False
     for i, message in enumerate(messages):
         if not isinstance(message, Mapping):
-            raise TypeError(f"{where}[{i}]: expected a message with role and content, got {type(message).__name__}")
+            raise TypeError(
+                f"{where}[{i}]: expected a message with role and content, got {type(message).__name__}"
+            )
         role = cast("Message", message).get("role")
         if not isinstance(role, str) or role not in ROLES:
             raise ValueError(f"{where}[{i}].role: expected one of {', '.join(sorted(ROLES))}, got {role!r}")
         assistant = assistant or role == "assistant"
         content = cast("Message", message).get("content")
         if content is not None and not isinstance(content, (str, Sequence)):
-            raise TypeError(f"{where}[{i}].content: expected text, content parts or null, got {type(content).__name__}")
+            raise TypeError(
+                f"{where}[{i}].content: expected text, content parts or null, got {type(content).__name__}"
+            )
     if needs_assistant and not assistant:
         raise ValueError(f"{where}: expected at least one assistant message, got none")
 
@@ -76,7 +80,8 @@ def _tool_call(call: Any) -> ToolCall:
     if not isinstance(function, Mapping):
         return ToolCall("", None, error=f"function: expected a mapping, got {type(function).__name__}")
     function = cast("Message", function)
-    name, arguments = function.get("name"), function.get("arguments", {})
+    name: Any = function.get("name")
+    arguments: Any = function.get("arguments", {})
     call_id = mapping.get("id")
     if not isinstance(name, str):
         return ToolCall("", None, call_id, f"name: expected text, got {type(name).__name__}")

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast, overload
 
-import numpy as np
-
+from guerdon.core.arrays import is_array
 from guerdon.core.context import EMPTY, Context
 from guerdon.core.samples import Sample, group_codes
 from guerdon.core.signal import Abstain, Failure, Signal, Status, Value, as_value
@@ -61,11 +60,15 @@ class Reward:
 
     def score(self, sample: Any, context: Context) -> Any:
         """Value of one sample."""
-        raise TypeError(f"{type(self).__name__}: a reward of scope 'sample' implements score(sample, context)")
+        raise TypeError(
+            f"{type(self).__name__}: a reward of scope 'sample' implements score(sample, context)"
+        )
 
     def score_group(self, samples: Sequence[Any], context: Context) -> Sequence[Any]:
         """Values of the samples of one group."""
-        raise TypeError(f"{type(self).__name__}: a reward of scope 'group' implements score_group(samples, context)")
+        raise TypeError(
+            f"{type(self).__name__}: a reward of scope 'group' implements score_group(samples, context)"
+        )
 
     def score_batch(self, samples: Sequence[Any], context: Context) -> Signal:
         """Values of all samples. The default calls `score` or `score_group` and turns an exception into a reason."""
@@ -80,15 +83,29 @@ class Reward:
             raise TypeError(f"{type(self).__name__}: a reward of scope 'batch' implements score_batch")
         return Signal.from_values([score_guarded(self, sample, context) for sample in samples])
 
+    def prepare(self) -> None:
+        """Load the libraries that scoring needs. Called once in each process, before any time limit starts to run."""
+
+    def is_temporary(self, error: BaseException) -> bool:
+        """Whether an async `score` that raised `error` may be tried again. The default: not where the code is at fault."""
+        faults = (
+            TypeError,
+            ValueError,
+            LookupError,
+            AttributeError,
+            ArithmeticError,
+            AssertionError,
+            NameError,
+        )
+        return isinstance(error, Exception) and not isinstance(error, (Abstain, *faults))
+
     def children(self) -> tuple[Reward, ...]:
         """Rewards that this one is computed from; empty for a leaf."""
         return ()
 
     def state_dict(self) -> dict[str, Any]:
         """What has to be saved to go on later; empty for a stateless reward. Composed rewards collect their parts'."""
-        return {
-            f"{i}:{node.name}": state for i, node in enumerate(walk(self)) if (state := node.own_state())
-        }
+        return {f"{i}:{node.name}": state for i, node in enumerate(walk(self)) if (state := node.own_state())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave. Raises `KeyError` where the graph is another one."""
@@ -118,6 +135,11 @@ class Reward:
     def is_async(self) -> bool:
         """Whether `score` is a coroutine function."""
         return inspect.iscoroutinefunction(self.score)
+
+    @property
+    def vectorised(self) -> bool:
+        """Whether this reward has a `score_batch` of its own."""
+        return type(self).score_batch is not Reward.score_batch
 
     def config(self) -> dict[str, Any]:
         """The arguments that decide what this reward computes, for its fingerprint."""
@@ -202,7 +224,7 @@ def group_rows(samples: Sequence[Sample]) -> list[list[int]]:
     """Row numbers of each group, groups in order of first appearance."""
     codes = group_codes(samples)
     rows: list[list[int]] = [[] for _ in range(int(codes.max()) + 1 if codes.size else 0)]
-    for i, code in enumerate(codes.tolist()):
+    for i, code in enumerate(cast("list[int]", codes.tolist())):
         rows[code].append(i)
     return rows
 
@@ -254,11 +276,15 @@ def score_group_guarded(reward: Reward, samples: Sequence[Sample], context: Cont
     if isinstance(returned, Signal):
         found: list[Value] = [returned.value(i) for i in range(len(returned))]
     elif isinstance(returned, (str, bytes)) or not hasattr(returned, "__len__"):
-        return [Failure(f"score_group returned {type(returned).__name__}, expected one value a sample")] * len(samples)
+        return [
+            Failure(f"score_group returned {type(returned).__name__}, expected one value a sample")
+        ] * len(samples)
     else:
         found = [as_value(value) for value in returned]
     if len(found) != len(samples):
-        return [Failure(f"score_group returned {len(found)} values for {len(samples)} samples")] * len(samples)
+        return [Failure(f"score_group returned {len(found)} values for {len(samples)} samples")] * len(
+            samples
+        )
     return found
 
 
@@ -272,9 +298,13 @@ def score_batch_guarded(reward: Reward, samples: Sequence[Sample], context: Cont
         return Signal.failed(len(samples), explain(error))
     checked: Any = signal
     if not isinstance(checked, Signal):
-        return Signal.failed(len(samples), f"score_batch returned {type(checked).__name__}, expected guerdon.Signal")
+        return Signal.failed(
+            len(samples), f"score_batch returned {type(checked).__name__}, expected guerdon.Signal"
+        )
     if len(signal) != len(samples):
-        return Signal.failed(len(samples), f"score_batch returned {len(signal)} rows for {len(samples)} samples")
+        return Signal.failed(
+            len(samples), f"score_batch returned {len(signal)} rows for {len(samples)} samples"
+        )
     return signal
 
 
@@ -292,7 +322,7 @@ def canonical(value: Any) -> Any:
         return [canonical(v) for v in cast("Sequence[Any]", value)]
     if isinstance(value, (set, frozenset)):
         return ["set", sorted(map(repr, cast("set[Any]", value)))]
-    if isinstance(value, np.ndarray):
+    if is_array(value):
         return ["array", str(value.dtype), list(value.shape), hashlib.blake2b(value.tobytes()).hexdigest()]
     if isinstance(value, Spec):
         return [value.name, canonical(value.arguments)]
@@ -312,7 +342,11 @@ def digest(value: Any) -> str:
 def function_identity(function: Callable[..., Any]) -> list[Any]:
     """Name, code, defaults and captured values of a function: editing it changes its fingerprint."""
     code = getattr(function, "__code__", None)
-    captured = [canonical(cell.cell_contents) for cell in (getattr(function, "__closure__", None) or ()) if _full(cell)]
+    captured = [
+        canonical(cell.cell_contents)
+        for cell in (getattr(function, "__closure__", None) or ())
+        if _full(cell)
+    ]
     return [
         getattr(function, "__qualname__", repr(function)),
         _code_hash(code) if code is not None else "",
@@ -334,7 +368,9 @@ def _code_hash(code: Any) -> str:
     hasher.update(repr((code.co_names, code.co_varnames)).encode("utf-8", "backslashreplace"))
     for constant in code.co_consts:
         nested = hasattr(constant, "co_code")
-        hasher.update((_code_hash(constant) if nested else repr(constant)).encode("utf-8", "backslashreplace"))
+        hasher.update(
+            (_code_hash(constant) if nested else repr(constant)).encode("utf-8", "backslashreplace")
+        )
     return hasher.hexdigest()
 
 
@@ -344,7 +380,9 @@ def _code_hash(code: Any) -> str:
 class FunctionReward(Reward):
     """A reward made from a function by `@reward`. It can still be called like the function: `r.function(sample)`."""
 
-    def __init__(self, function: Callable[..., Any], name: str, version: str, scope: Scope, isolate: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], name: str, version: str, scope: Scope, isolate: bool
+    ) -> None:
         if scope not in SCOPES:
             raise ValueError(f"reward {name!r}: scope must be one of {', '.join(SCOPES)}, got {scope!r}")
         parameters = [
@@ -368,6 +406,10 @@ class FunctionReward(Reward):
     def is_async(self) -> bool:
         return inspect.iscoroutinefunction(self.function)
 
+    @property
+    def vectorised(self) -> bool:
+        return self.scope == "batch"
+
     def config(self) -> dict[str, Any]:
         return {"scope": self.scope, "function": function_identity(self.function)}
 
@@ -384,7 +426,9 @@ class FunctionReward(Reward):
         if self.scope != "batch":
             return super().score_batch(samples, context)
         returned = self._call(samples, context)
-        return returned if isinstance(returned, Signal) else Signal.from_values([as_value(v) for v in returned])
+        return (
+            returned if isinstance(returned, Signal) else Signal.from_values([as_value(v) for v in returned])
+        )
 
 
 @overload

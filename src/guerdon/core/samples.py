@@ -134,7 +134,9 @@ class Episode:
             raise ValueError(f"Episode.rewards: expected shape (T,), got {self.rewards.shape}")
         length = self.rewards.shape[0]
         if self.actions.ndim < 1 or self.actions.shape[0] != length:
-            raise ValueError(f"Episode.actions: expected {length} rows as in rewards, got {self.actions.shape}")
+            raise ValueError(
+                f"Episode.actions: expected {length} rows as in rewards, got {self.actions.shape}"
+            )
         if self.observations.ndim < 1 or self.observations.shape[0] != length + 1:
             raise ValueError(
                 f"Episode.observations: expected T+1 = {length + 1} rows, got {self.observations.shape}"
@@ -151,7 +153,10 @@ class Episode:
 
     @classmethod
     def from_transitions(
-        cls, first_observation: Any, transitions: Iterable[tuple[Any, Any, Any, bool, bool, Any]], **fields: Any
+        cls,
+        first_observation: Any,
+        transitions: Iterable[tuple[Any, Any, Any, bool, bool, Any]],
+        **fields: Any,
     ) -> Episode:
         """Build from what a Gymnasium loop sees.
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from guerdon.core.arrays import is_array
 from guerdon.core.dense import Dense
 from guerdon.core.samples import Unit
 
@@ -61,17 +62,21 @@ Value: TypeAlias = "float | Score | Failure | Abstain | None"
 
 def as_value(returned: Any) -> Value:
     """Normalise what a reward function returned for one sample; anything that isn't a value becomes a `Failure`."""
-    kind = type(returned)
+    kind = cast("type[Any]", type(returned))
     if kind is float or kind is int or kind is bool:
-        return float(returned) if math.isfinite(returned) else Failure(f"returned {returned}, expected a finite number")
+        return (
+            float(returned)
+            if math.isfinite(returned)
+            else Failure(f"returned {returned}, expected a finite number")
+        )
     if returned is None or kind is Score or kind is Failure or kind is Abstain:
         return returned
-    if isinstance(returned, (numbers.Real, np.bool_)) or (isinstance(returned, np.ndarray) and returned.ndim == 0):
+    if isinstance(returned, (numbers.Real, np.bool_)) or (is_array(returned) and returned.ndim == 0):
         try:
             return as_value(float(cast(Any, returned)))
         except (TypeError, ValueError) as error:
             return Failure(f"returned {kind.__name__}: {error}")
-    if hasattr(returned, "item") and getattr(returned, "ndim", None) == 0:
+    if getattr(returned, "ndim", None) == 0 and hasattr(returned, "item"):
         return as_value(returned.item())
     return Failure(f"returned {kind.__name__}, expected a number, None or guerdon.Score")
 
@@ -80,14 +85,15 @@ class Signal:
     """Rewards of n samples, in columns.
 
     `outcome` (n,) float64 · `status` (n,) uint8, see `Status` · `dense`: ragged values of the samples' parts, or
-    None · `parts`: the named Signals it was made of · `std` (n,) float64 or None · `reasons`, `notes`: text by row.
+    None · `parts`: the named Signals it was made of · `std` (n,) float64 or None · `reasons`, `notes`: text by row ·
+    `seconds` (n,) float64 or None: how long each row took to score, where the engine measured it.
 
     A value is NaN exactly where the status isn't OK; such a row has no dense values either. The constructor
     raises `ValueError` where the columns don't fit each other or an OK row has a value that isn't finite.
     Signals are not changed after they are made: every method returns a new one.
     """
 
-    __slots__ = ("dense", "notes", "outcome", "parts", "reasons", "status", "std")
+    __slots__ = ("dense", "notes", "outcome", "parts", "reasons", "seconds", "status", "std")
 
     def __init__(
         self,
@@ -99,6 +105,7 @@ class Signal:
         std: ArrayLike | None = None,
         reasons: Mapping[int, str] | None = None,
         notes: Mapping[int, str] | None = None,
+        seconds: ArrayLike | None = None,
     ) -> None:
         values = np.asarray(outcome, dtype=np.float64)
         if values.ndim != 1:
@@ -113,7 +120,9 @@ class Signal:
         bad = ok & ~np.isfinite(values)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            raise ValueError(f"Signal.outcome: row {row} is {values[row]} but its status is OK; give it another status")
+            raise ValueError(
+                f"Signal.outcome: row {row} is {values[row]} but its status is OK; give it another status"
+            )
         if not ok.all():
             values = np.where(ok, values, np.nan)
         if dense is not None:
@@ -130,6 +139,10 @@ class Signal:
                 raise ValueError(f"Signal.std: expected shape ({n},), got {spread.shape}")
             if np.any(spread[ok] < 0):
                 raise ValueError("Signal.std: expected values of at least 0")
+        took = None if seconds is None else np.asarray(seconds, dtype=np.float64)
+        if took is not None and took.shape != (n,):
+            raise ValueError(f"Signal.seconds: expected shape ({n},), got {took.shape}")
+        self.seconds: NDArray[np.float64] | None = took
         self.outcome: NDArray[np.float64] = values
         self.status: NDArray[np.uint8] = codes
         self.dense = dense
@@ -142,7 +155,9 @@ class Signal:
         return int(self.outcome.shape[0])
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{count} {status.name.lower()}" for status, count in self.counts().items() if count)
+        counts = ", ".join(
+            f"{count} {status.name.lower()}" for status, count in self.counts().items() if count
+        )
         channels = f", dense={self.dense.unit}" if self.dense is not None else ""
         parts = f", parts={list(self.parts)}" if self.parts else ""
         return f"Signal({len(self)} samples: {counts or 'none'}{channels}{parts})"
@@ -234,7 +249,9 @@ class Signal:
     @classmethod
     def failed(cls, n: int, reason: str, status: Status = Status.FAILED) -> Signal:
         """n rows without a value, all for the same reason."""
-        return cls(np.full(n, np.nan), np.full(n, status, dtype=np.uint8), reasons=dict.fromkeys(range(n), reason))
+        return cls(
+            np.full(n, np.nan), np.full(n, status, dtype=np.uint8), reasons=dict.fromkeys(range(n), reason)
+        )
 
     @classmethod
     def abstained(cls, n: int) -> Signal:
@@ -251,7 +268,9 @@ class Signal:
         """Rows in the order of `indices`. Index -1 gives a row that abstained."""
         index = np.asarray(indices, dtype=np.int64)
         if index.size and (index.max() >= len(self) or index.min() < -1):
-            raise IndexError(f"Signal.take: expected indices in [-1, {len(self)}), got {index.min()} to {index.max()}")
+            raise IndexError(
+                f"Signal.take: expected indices in [-1, {len(self)}), got {index.min()} to {index.max()}"
+            )
         if not len(self):
             return Signal.abstained(index.size)
         absent = index < 0
@@ -267,6 +286,7 @@ class Signal:
             std=None if self.std is None else np.where(absent, np.nan, self.std[index]),
             reasons={new: text for old, text in self.reasons.items() for new in where[old]},
             notes={new: text for old, text in self.notes.items() for new in where[old]},
+            seconds=None if self.seconds is None else np.where(absent, 0.0, self.seconds[index]),
         )
 
     @staticmethod
@@ -277,19 +297,29 @@ class Signal:
         lengths = [len(signal) for signal in signals]
         starts = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).tolist()
         names = dict.fromkeys(name for signal in signals for name in signal.parts)
-        std = None
+        std = seconds = None
         if any(signal.std is not None for signal in signals):
             std = np.concatenate([np.full(len(s), np.nan) if s.std is None else s.std for s in signals])
+        if any(signal.seconds is not None for signal in signals):
+            seconds = np.concatenate(
+                [np.full(len(s), np.nan) if s.seconds is None else s.seconds for s in signals]
+            )
         return Signal(
             np.concatenate([s.outcome for s in signals]) if signals else np.empty(0),
             np.concatenate([s.status for s in signals]) if signals else np.empty(0, np.uint8),
             dense=Dense.concat([s.dense for s in signals], lengths),
             parts={
-                name: Signal.concat([s.parts.get(name) or Signal.abstained(len(s)) for s in signals]) for name in names
+                name: Signal.concat([s.parts.get(name) or Signal.abstained(len(s)) for s in signals])
+                for name in names
             },
             std=std,
-            reasons={start + i: t for start, s in zip(starts, signals, strict=False) for i, t in s.reasons.items()},
-            notes={start + i: t for start, s in zip(starts, signals, strict=False) for i, t in s.notes.items()},
+            reasons={
+                start + i: t for start, s in zip(starts, signals, strict=False) for i, t in s.reasons.items()
+            },
+            notes={
+                start + i: t for start, s in zip(starts, signals, strict=False) for i, t in s.notes.items()
+            },
+            seconds=seconds,
         )
 
 
@@ -318,7 +348,9 @@ def _checked(score: Score) -> Value:
         if row.ndim != 1 or not np.all(np.isfinite(row)):
             return Failure("Score.dense: expected a flat list of finite numbers")
         if score.spans is not None and len(score.spans) != row.size:
-            return Failure(f"Score.spans: expected {row.size} spans as there are dense values, got {len(score.spans)}")
+            return Failure(
+                f"Score.spans: expected {row.size} spans as there are dense values, got {len(score.spans)}"
+            )
     return score
 
 

@@ -1,0 +1,135 @@
+"""Blocks of text between tags, such as `<answer>…</answer>`: where they are, under a stated pairing rule."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Literal, NamedTuple, TypeAlias, get_args
+
+Rule: TypeAlias = Literal["first_close", "last_close", "innermost", "balanced"]
+
+
+class Block(NamedTuple):
+    """A tagged block: `text[start:end]` with its tags, `text[inner_start:inner_end]` without."""
+
+    tag: str
+    start: int
+    inner_start: int
+    inner_end: int
+    end: int
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has a closing tag."""
+        return self.inner_end < self.end
+
+    def inner(self, text: str) -> str:
+        """What stands between its tags."""
+        return text[self.inner_start : self.inner_end]
+
+
+def blocks(
+    text: str,
+    *tags: str,
+    rule: Rule = "first_close",
+    unclosed: bool = False,
+    ignore_case: bool = False,
+    start: int = 0,
+    stop: int | None = None,
+) -> list[Block]:
+    """The outermost blocks of these tags in `text[start:stop]`, in order; they never overlap.
+
+    A tag inside a block, of the same name or another, is text of that block: a tag that is only quoted there is not
+    found. For blocks inside a block, ask again with its `inner_start` and `inner_end`. `rule` says which closing tag
+    ends an opening tag:
+
+    - `first_close`: the next one of that name;
+    - `last_close`: the last one of that name;
+    - `innermost`: the next one, if no other opening tag of that name comes before it;
+    - `balanced`: the one that closes it when blocks of the same name nest.
+
+    An opening tag that no closing tag ends is skipped; with `unclosed` its block runs to the end instead. Tags are
+    exact, without attributes. The time is linear in the length of the text.
+
+    Raises `TypeError` where `text` isn't text and `ValueError` for an unknown rule or where no tag is named.
+    """
+    if rule not in get_args(Rule):
+        raise ValueError(f"rule: expected one of {', '.join(get_args(Rule))}, got {rule!r}")
+    stop = len(text) if stop is None else stop
+    tokens = list(_pattern(tags, ignore_case).finditer(text, start, stop))
+    ends = _ends(tokens, rule)
+    found = list[Block]()
+    i = 0
+    while i < len(tokens):
+        token, closer = tokens[i], ends[i]
+        i += 1
+        if closer is not None:
+            by = tokens[closer]
+            found.append(Block(_name(token), token.start(), token.end(), by.start(), by.end()))
+            i = closer + 1
+        elif unclosed and not _closes(token):
+            found.append(Block(_name(token), token.start(), token.end(), stop, stop))
+            break
+    return found
+
+
+def first(text: str, tag: str, *, rule: Rule = "first_close", unclosed: bool = False) -> Block | None:
+    """The first block of that tag, or None. See `blocks`."""
+    found = blocks(text, tag, rule=rule, unclosed=unclosed)
+    return found[0] if found else None
+
+
+def last(text: str, tag: str, *, rule: Rule = "first_close", unclosed: bool = False) -> Block | None:
+    """The last block of that tag, or None. See `blocks`."""
+    found = blocks(text, tag, rule=rule, unclosed=unclosed)
+    return found[-1] if found else None
+
+
+def count(text: str, tag: str) -> tuple[int, int]:
+    """How many opening and how many closing tags of that name there are, whether or not they pair."""
+    return text.count(f"<{tag}>"), text.count(f"</{tag}>")
+
+
+def one_of_each(text: str, *tags: str) -> bool:
+    """Whether each of these tags opens exactly once and closes exactly once, behind its opening."""
+    return all(count(text, tag) == (1, 1) and text.find(f"<{tag}>") < text.find(f"</{tag}>") for tag in tags)
+
+
+def until_stop(text: str, *tags: str) -> str:
+    """The text up to and with the first closing tag of any of these: what a generation that stops there has seen."""
+    for token in _pattern(tags, False).finditer(text):
+        if _closes(token):
+            return text[: token.end()]
+    return text
+
+
+@lru_cache(maxsize=256)
+def _pattern(tags: tuple[str, ...], ignore_case: bool) -> re.Pattern[str]:
+    if not tags or not all(tags):
+        raise ValueError(f"tags: expected at least one name, got {tags!r}")
+    names = "|".join(re.escape(tag) for tag in tags)
+    return re.compile(f"<(/?)({names})>", re.IGNORECASE if ignore_case else 0)
+
+
+def _closes(token: re.Match[str]) -> bool:
+    return token[1] == "/"
+
+
+def _name(token: re.Match[str]) -> str:
+    return token[2].lower() if token.re.flags & re.IGNORECASE else token[2]
+
+
+def _ends(tokens: list[re.Match[str]], rule: Rule) -> list[int | None]:
+    """For each opening tag the index of the closing tag that ends it; from right to left, so that one pass does."""
+    ends: list[int | None] = [None] * len(tokens)
+    closers = dict[str, list[int]]()
+    for i in range(len(tokens) - 1, -1, -1):
+        waiting = closers.setdefault(_name(tokens[i]), [])
+        if _closes(tokens[i]):
+            if rule != "balanced" and not (rule == "last_close" and waiting):
+                waiting[:] = [i]
+            elif rule == "balanced":
+                waiting.append(i)
+        elif waiting:
+            ends[i] = waiting.pop() if rule in ("innermost", "balanced") else waiting[-1]
+    return ends
