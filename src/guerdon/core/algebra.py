@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ class Expression(Reward):
     """A reward computed from other rewards: `combine` gets their Signals in the order of `children()`."""
 
     parts: tuple[Reward, ...]
+    anonymous: bool = False
+    """Whether the name only spells the expression out; such a sum or product melts into a larger one."""
 
     def __init__(self, parts: Sequence[Reward], name: str) -> None:
         for part in parts:
@@ -39,6 +41,11 @@ class Expression(Reward):
 
     def children(self) -> tuple[Reward, ...]:
         return self.parts
+
+    def named(self, name: str) -> Reward:
+        twin = cast(Expression, super().named(name))
+        twin.anonymous = False
+        return twin
 
     def combine(self, signals: Sequence[Signal], groups: NDArray[np.int64], context: Context) -> Signal:
         """One Signal from the parts' Signals, all over the same n rows."""
@@ -73,9 +80,6 @@ class Sum(Expression):
         self.weights = tuple(float(weight) for weight, _ in terms)
         self.bias = float(bias)
         self.anonymous = name is None
-
-    def named(self, name: str) -> Reward:
-        return Sum(list(zip(self.weights, self.parts, strict=True)), self.bias, name)
 
     def options(self) -> dict[str, Any]:
         return {"weights": self.weights, "bias": self.bias}
@@ -122,9 +126,9 @@ class Product(Expression):
         others = np.ones(status.shape[0])
         for k, signal in enumerate(signals):
             factor = np.where(signal.ok, signal.outcome, 1.0)
-            outcome *= factor
-            if k not in with_dense:
-                others *= factor
+            with np.errstate(over="ignore"):
+                outcome *= factor
+                others *= 1.0 if k in with_dense else factor
         dense = None
         if with_dense:
             channel = signals[with_dense[0]].dense

@@ -21,6 +21,7 @@ the caller trusts the recipe. Other top-level sections (`train`, `data`) belong 
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import os
@@ -159,7 +160,7 @@ class Recipe:
         if "name" in self.data:
             built = built.named(str(self.data["name"]))
         if "version" in self.data:
-            built = built.named(built.name)
+            built = copy.copy(built)
             built.version = str(self.data["version"])
         return built
 
@@ -374,7 +375,8 @@ def recipe_data(reward: Reward) -> dict[str, Any]:
     """The recipe of a reward as plain data."""
     writer = _Writer()
     total = writer.expression(reward)
-    return {"version": reward.version, "parts": writer.parts, "total": total}
+    version = {} if reward.version == "1" else {"version": reward.version}
+    return {**version, "parts": writer.parts, "total": total}
 
 
 class _Writer:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 Rule: TypeAlias = Literal["first_close", "last_close", "innermost", "balanced"]
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 class Block(NamedTuple):
@@ -53,10 +54,12 @@ def blocks(
 
     Raises `TypeError` where `text` isn't text and `ValueError` for an unknown rule or where no tag is named.
     """
-    if rule not in get_args(Rule):
-        raise ValueError(f"rule: expected one of {', '.join(get_args(Rule))}, got {rule!r}")
+    if rule not in RULES:
+        raise ValueError(f"rule: expected one of {', '.join(RULES)}, got {rule!r}")
     stop = len(text) if stop is None else stop
     tokens = list(_pattern(tags, ignore_case).finditer(text, start, stop))
+    if not tokens:
+        return []
     ends = _ends(tokens, rule)
     found = list[Block]()
     i = 0

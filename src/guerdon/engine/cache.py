@@ -146,8 +146,21 @@ def digest_samples(samples: Sequence[Sample]) -> str:
 
 def _digest(value: Any) -> str:
     plain = (type(value).__name__, _plain(value))
-    text = json.dumps(plain, sort_keys=True, ensure_ascii=True, default=_plain)
+    try:
+        text = json.dumps(plain, sort_keys=True, ensure_ascii=True, default=_plain)
+    except TypeError:
+        text = json.dumps(_text_keys(plain), sort_keys=True, ensure_ascii=True, default=_plain)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _text_keys(value: Any) -> Any:
+    """Mappings whose keys don't sort, as lists of pairs in the order of the keys' reprs."""
+    if isinstance(value, Mapping):
+        pairs = [[repr(key), _text_keys(item)] for key, item in cast("Mapping[Any, Any]", value).items()]
+        return sorted(pairs, key=lambda pair: pair[0])
+    if isinstance(value, (list, tuple)):
+        return [_text_keys(item) for item in cast("Sequence[Any]", value)]
+    return value
 
 
 def _plain(value: Any) -> Any:

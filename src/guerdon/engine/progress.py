@@ -8,11 +8,16 @@ from contextlib import contextmanager
 Advance = Callable[[int], None]
 
 
+def ignore(count: int) -> None:
+    """An `Advance` that nobody watches."""
+    del count
+
+
 @contextmanager
 def progress_bar(shown: bool, total: int | None, what: str = "scoring") -> Generator[Advance]:
     """Yields `advance(n)`. With `shown=False` it does nothing, and rich isn't imported."""
     if not shown:
-        yield lambda count: None
+        yield ignore
         return
     from rich.console import Console
     from rich.progress import (

@@ -22,7 +22,7 @@ from guerdon.core.signal import Signal, Value
 from guerdon.engine.cache import DiskCache, Store
 from guerdon.engine.coroutines import Requests, run_requests
 from guerdon.engine.pool import WorkerPool
-from guerdon.engine.progress import Advance, progress_bar
+from guerdon.engine.progress import Advance, ignore, progress_bar
 from guerdon.engine.units import Unit, Values, seed_of, timed, units_of
 
 Backend: TypeAlias = Literal["local", "ray"]
@@ -107,19 +107,18 @@ class Engine:
                 leaf.prepare()
 
     def score(
-        self, samples: Sequence[Sample], context: Context | None = None, *, progress: bool = False
+        self, samples: Sequence[Sample], context: Context | None = None, *, advance: Advance = ignore
     ) -> Signal:
-        """The reward's Signal over `samples`, with `seconds` filled in."""
+        """The reward's Signal over `samples`, with `seconds` filled in. `advance(n)` hears of n rows done by a leaf."""
         took = np.zeros(len(samples))
 
         def run_leaves(jobs: list[Job], samples: Sequence[Sample], context: Context) -> list[Signal]:
             signals = list[Signal]()
-            with progress_bar(progress, sum(job.rows.size for job in jobs)) as advance:
-                for job in jobs:
-                    signal = self._run_leaf(job.leaf, take(samples, job.rows), context, advance)
-                    if signal.seconds is not None:
-                        took[job.rows] += signal.seconds
-                    signals.append(signal)
+            for job in jobs:
+                signal = self._run_leaf(job.leaf, take(samples, job.rows), context, advance)
+                if signal.seconds is not None:
+                    took[job.rows] += signal.seconds
+                signals.append(signal)
             return signals
 
         return evaluate(self.reward, samples, context or EMPTY, run_leaves).replace(seconds=took)
@@ -271,13 +270,10 @@ def score(
         from guerdon.core.recipe import load_reward
 
         reward = load_reward(reward)
-    with Engine(
-        reward,
-        workers=workers,
-        timeout=timeout,
-        memory=memory,
-        cache=cache,
-        requests=requests,
-        backend=backend,
-    ) as engine:
-        return engine.score(samples, context, progress=progress)
+    with (
+        Engine(
+            reward, workers=workers, timeout=timeout, memory=memory, cache=cache, requests=requests, backend=backend
+        ) as engine,
+        progress_bar(progress, len(samples) * len(engine.leaves)) as advance,
+    ):
+        return engine.score(samples, context, advance=advance)
