@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from guerdon import Chat, Dense, Reward, Signal, Status
 
 VALUES = st.floats(-100, 100, allow_nan=False).map(lambda x: round(x, 3))
-STATUSES = st.sampled_from([Status.OK, Status.OK, Status.OK, Status.ABSTAINED, Status.FAILED, Status.TIMED_OUT])
+STATUSES = st.sampled_from(
+    [Status.OK, Status.OK, Status.OK, Status.ABSTAINED, Status.FAILED, Status.TIMED_OUT]
+)
 
 
 class Prepared(Reward):

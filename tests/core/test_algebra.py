@@ -63,7 +63,11 @@ def test_the_status_rule(found):
     """A failure spreads, an abstention is left out, and all abstaining abstains."""
     samples = chats(N)
     statuses = np.stack([signal.status for signal in found])
-    for combined in (Sum([(1.0, p) for p in prepared(found)]), Product(prepared(found)), minimum(*prepared(found))):
+    for combined in (
+        Sum([(1.0, p) for p in prepared(found)]),
+        Product(prepared(found)),
+        minimum(*prepared(found)),
+    ):
         signal = combined(samples)
         for i in range(N):
             column = statuses[:, i]
@@ -246,5 +250,7 @@ def test_errors_at_the_door():
 
 
 def test_dense_rows_of_failed_samples_are_empty():
-    signal = Signal([1.0, 2.0], [Status.OK, Status.FAILED], dense=Dense.from_rows([[1.0], [2.0, 3.0]], "step"))
+    signal = Signal(
+        [1.0, 2.0], [Status.OK, Status.FAILED], dense=Dense.from_rows([[1.0], [2.0, 3.0]], "step")
+    )
     assert signal.dense.lengths.tolist() == [1, 0]

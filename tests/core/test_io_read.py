@@ -242,11 +242,9 @@ class TestSources:
 
     @pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "a.jsonl.gz", "a.json", "a.json.gz", "A.JSONL"])
     def test_suffixes(self, tmp_path: Path, name: str) -> None:
-        data = (
-            b"[" + self.LINE + b",\n" + self.LINE + b"]"
-            if ".json" in name and "l" not in name
-            else self.LINE + b"\r\n\n" + self.LINE
-        )
+        array = Path(name.removesuffix(".gz")).suffix == ".json"
+        data = b"[%b,\n%b]" if array else b"%b\r\n\n%b"
+        data %= self.LINE, self.LINE
         path = tmp_path / name
         path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
         samples = read(path)
@@ -588,5 +586,7 @@ class TestRealRecords:
         path = shared_data / "apibank_level1.json.gz"
         with pytest.raises(FormatError, match="columns system, user, answer, other"):
             read(path)
-        samples = read(path, columns={"prompt": ("system", "user"), "completion": "answer"})
+        columns = {"prompt": ("system", "user"), "reference": "answer"}
+        samples = read(path, columns=columns, require_completion=False)
         assert (len(samples), samples.rejects) == (399, [])
+        assert samples[0].reference[0]["name"] == "ModifyRegistration"

@@ -56,7 +56,9 @@ def outcome(reward):
 
 
 def test_weights():
-    reward = load_reward("parts:\n  a: test_length\n  b: {reward: test_length, limit: 2}\nweights: {a: 1, b: 0.5}\n")
+    reward = load_reward(
+        "parts:\n  a: test_length\n  b: {reward: test_length, limit: 2}\nweights: {a: 1, b: 0.5}\n"
+    )
     assert outcome(reward) == [0.0, 1.25, 2.5, 3.75]
     assert set(reward(SAMPLES).parts) == {"a", "b"}
 
@@ -91,25 +93,46 @@ def test_every_form():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("parts:\n  format: test_length\nweights:\n  fromat: 1\n", r":4: `weights.fromat`: unknown part; did you mean 'format'"),
-        ("parts:\n  a: test_lenght\nweights: {a: 1}\n", r":2: `parts.a`: unknown reward 'test_lenght'; did you mean 'test_length'"),
-        ("parts:\n  a:\n    reward: test_length\n    limt: 3\nweights: {a: 1}\n", r":4: `parts.a.limt`: .*did you mean 'limit'"),
-        ("parts:\n  a: {reward: test_length, limit: -1}\nweights: {a: 1}\n", r":2: `parts.a.limit`: .*positive"),
+        (
+            "parts:\n  format: test_length\nweights:\n  fromat: 1\n",
+            r":4: `weights.fromat`: unknown part; did you mean 'format'",
+        ),
+        (
+            "parts:\n  a: test_lenght\nweights: {a: 1}\n",
+            r":2: `parts.a`: unknown reward 'test_lenght'; did you mean 'test_length'",
+        ),
+        (
+            "parts:\n  a:\n    reward: test_length\n    limt: 3\nweights: {a: 1}\n",
+            r":4: `parts.a.limt`: .*did you mean 'limit'",
+        ),
+        (
+            "parts:\n  a: {reward: test_length, limit: -1}\nweights: {a: 1}\n",
+            r":2: `parts.a.limit`: .*positive",
+        ),
         ("parts: {a: test_length}\nweights: {a: much}\n", r":2: `weights.a`: expected a number, got 'much'"),
         ("parts: {a: test_length}\nweights: {a: true}\n", r"expected a number, got True"),
         ("parts: {a: test_length}\n", r"expected either `weights` or `total`"),
         ("parts: {a: test_length, b: test_length}\nweights: {a: 1}\n", r"`parts.b`: this part has no weight"),
         ("part: {a: test_length}\n", r":1: `part`: unknown section; did you mean 'parts'"),
         ("parts: {a: test_length}\ntotal: {summ: [a]}\n", r":2: `total`: expected one of sum"),
-        ("parts: {a: test_length}\ntotal: {sum: [a], wieghts: [1]}\n", r"`total.wieghts`: unknown key; did you mean 'weights'"),
+        (
+            "parts: {a: test_length}\ntotal: {sum: [a], wieghts: [1]}\n",
+            r"`total.wieghts`: unknown key; did you mean 'weights'",
+        ),
         ("parts: {a: test_length}\ntotal: {sum: [a], weights: [1, 2]}\n", r"expected 1 weights, got 2"),
         ("parts: {a: test_length}\ntotal: {gate: a}\n", r"a gate needs `by`"),
         ("parts: {a: {sum: [b]}, b: {sum: [a]}}\nweights: {a: 1, b: 1}\n", r"need each other"),
-        ("parts: {a: test_length}\nweights: {a: 1}\nweights: {a: 2}\n", r":3: `weights`: this key occurs twice"),
+        (
+            "parts: {a: test_length}\nweights: {a: 1}\nweights: {a: 2}\n",
+            r":3: `weights`: this key occurs twice",
+        ),
         ("parts: {a: [\n", r"not YAML"),
         ("- a\n- b\n", r"expected a mapping"),
         ("parts: {a: {python: 'os:system'}}\nweights: {a: 1}\n", r":1: `parts.a.python`: .*--trust"),
-        ("parts: {a: test_length}\ntotal: {when: has_refrence, then: a}\n", r"unknown predicate 'has_refrence'; did you mean 'has_reference'"),
+        (
+            "parts: {a: test_length}\ntotal: {when: has_refrence, then: a}\n",
+            r"unknown predicate 'has_refrence'; did you mean 'has_reference'",
+        ),
         ("parts: {a: test_length}\ntotal: {pipe: [a, test_shift]}\n", r"'by' is needed"),
         ("parts: {a: " + "[" * 5000 + "}\n", r"recipe"),
     ],
@@ -154,7 +177,12 @@ def graph(node, seen=None):
     """Structure of an expression graph, shared leaves by number."""
     seen = {} if seen is None else seen
     if isinstance(node, Expression):
-        return (type(node).__name__, node.name, repr(sorted(node.options().items())), [graph(c, seen) for c in node.children()])
+        return (
+            type(node).__name__,
+            node.name,
+            repr(sorted(node.options().items())),
+            [graph(c, seen) for c in node.children()],
+        )
     return seen.setdefault(id(node), (len(seen), node.spec.name, dict(node.spec.arguments)))
 
 

@@ -72,9 +72,17 @@ def test_an_unreadable_tool_call_says_why(call, error):
 
 
 def test_tool_call_arguments_may_be_a_mapping_or_missing():
-    calls = [{"function": {"name": "f", "arguments": {"a": 1}}}, {"name": "g"}, {"function": {"name": "h", "arguments": " "}}]
+    calls = [
+        {"function": {"name": "f", "arguments": {"a": 1}}},
+        {"name": "g"},
+        {"function": {"name": "h", "arguments": " "}},
+    ]
     found = Chat("p", [{"role": "assistant", "tool_calls": calls}]).tool_calls
-    assert [(c.name, c.arguments, c.error) for c in found] == [("f", {"a": 1}, None), ("g", {}, None), ("h", {}, None)]
+    assert [(c.name, c.arguments, c.error) for c in found] == [
+        ("f", {"a": 1}, None),
+        ("g", {}, None),
+        ("h", {}, None),
+    ]
 
 
 def test_an_episode_is_built_from_a_loop_and_goes_to_minari_and_back():
@@ -118,6 +126,13 @@ def test_media_needs_a_medium():
 
 def test_groups_are_numbered_in_order_and_episodes_stand_alone():
     episode = Episode(np.zeros(1), np.zeros(0), np.zeros(0))
-    samples = [Chat("p", "a", group="z"), Chat("p", "b"), Chat("p", "c"), Chat("q", "d", group="z"), episode, episode]
+    samples = [
+        Chat("p", "a", group="z"),
+        Chat("p", "b"),
+        Chat("p", "c"),
+        Chat("q", "d", group="z"),
+        episode,
+        episode,
+    ]
     assert group_codes(samples).tolist() == [0, 1, 1, 0, 2, 3]
     assert group_codes([]).tolist() == []

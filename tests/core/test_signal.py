@@ -34,7 +34,19 @@ def test_numbers_are_outcomes(returned, outcome):
 
 @pytest.mark.parametrize(
     "returned",
-    [float("nan"), float("inf"), -float("inf"), "1", b"1", [1.0], {"a": 1}, np.array([1.0]), 1j, object(), 10**400],
+    [
+        float("nan"),
+        float("inf"),
+        -float("inf"),
+        "1",
+        b"1",
+        [1.0],
+        {"a": 1},
+        np.array([1.0]),
+        1j,
+        object(),
+        10**400,
+    ],
 )
 def test_what_is_no_number_fails_and_never_becomes_zero(returned):
     signal = scored(returned)
@@ -74,7 +86,9 @@ def test_a_malformed_score_fails(score, reason):
 
 
 def test_a_score_fills_every_column():
-    signal = scored(Score(1.0, dense=[0.5, 0.5], spans=[(0, 2), (2, 5)], std=0.1, parts={"a": 1.0, "b": None}, note="n"))
+    signal = scored(
+        Score(1.0, dense=[0.5, 0.5], spans=[(0, 2), (2, 5)], std=0.1, parts={"a": 1.0, "b": None}, note="n")
+    )
     assert signal.dense.row_spans(0).tolist() == [[0, 2], [2, 5]]
     assert signal.std.tolist() == [0.1]
     assert signal.parts["a"].outcome.tolist() == [1.0]

@@ -142,7 +142,9 @@ def draw(sample, context):
 def test_random_rewards_do_not_depend_on_the_number_of_workers():
     samples = [Chat("p", str(i)) for i in range(50)]
     drawn = [
-        guerdon.score(draw, samples, workers=workers, context=guerdon.Context(rng=np.random.default_rng(7))).outcome
+        guerdon.score(
+            draw, samples, workers=workers, context=guerdon.Context(rng=np.random.default_rng(7))
+        ).outcome
         for workers in (0, 1, 2)
     ]
     np.testing.assert_array_equal(drawn[0], drawn[1])

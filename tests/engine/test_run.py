@@ -36,7 +36,9 @@ def share(everything):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("reward", [rich, rank, share, rich + rank, rich * share, rich.when(lambda s: s.reference > 3)])
+@pytest.mark.parametrize(
+    "reward", [rich, rank, share, rich + rank, rich * share, rich.when(lambda s: s.reference > 3)]
+)
 def test_the_engine_gives_what_a_plain_call_gives(reward, workers):
     plain = reward(samples())
     scored = guerdon.score(reward, samples(), workers=workers)
@@ -142,7 +144,11 @@ def test_streaming_gives_the_same_chunk_by_chunk():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"workers": -1}, "workers"), ({"workers": 1, "timeout": 0}, "timeout"), ({"backend": "slurm"}, "backend")],
+    [
+        ({"workers": -1}, "workers"),
+        ({"workers": 1, "timeout": 0}, "timeout"),
+        ({"backend": "slurm"}, "backend"),
+    ],
 )
 def test_arguments_are_checked_at_the_door(options, message):
     with pytest.raises(ValueError, match=message):

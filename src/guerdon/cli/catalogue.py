@@ -14,7 +14,9 @@ from guerdon.core import registry
 
 
 def list_entries(
-    kind: Annotated[Optional[str], typer.Argument(help="reward, transform, predicate, credit or world")] = None,  # noqa: UP045
+    kind: Annotated[
+        Optional[str], typer.Argument(help="reward, transform, predicate, credit or world")
+    ] = None,  # noqa: UP045
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """What is registered: rewards, transforms, predicates, credit estimators and worlds."""
@@ -22,7 +24,11 @@ def list_entries(
         raise ValueError(f"kind: expected one of {', '.join(registry.KINDS)}, got {kind!r}")
     found = [entry for entry in registry.entries() if kind in (None, entry.kind)]
     if as_json:
-        print(json.dumps([{"name": e.name, "kind": e.kind, "room": e.room, "summary": e.summary} for e in found]))
+        print(
+            json.dumps(
+                [{"name": e.name, "kind": e.kind, "room": e.room, "summary": e.summary} for e in found]
+            )
+        )
         return
     _print_table(["name", "kind", "room", "what it is"], [[e.name, e.kind, e.room, e.summary] for e in found])
 
@@ -53,7 +59,10 @@ def methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
     """The published methods that are implemented, with their papers."""
     found = registry.methods()
     if as_json:
-        rows = [{"slug": m.slug, "title": m.title, "arxiv": m.arxiv, "room": m.room, "public": m.public} for m in found]
+        rows = [
+            {"slug": m.slug, "title": m.title, "arxiv": m.arxiv, "room": m.room, "public": m.public}
+            for m in found
+        ]
         print(json.dumps(rows))
         return
     _print_table(

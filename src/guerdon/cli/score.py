@@ -26,20 +26,33 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", re.IGNORECASE)
 def score(
     data: Annotated[Path, typer.Argument(help="JSONL, JSON or Parquet file of samples.")],
     reward: Annotated[str, typer.Option("--reward", "-r", help="Name of a reward, or a recipe file.")],
-    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="Where to write scores: .parquet, .jsonl or .csv.")] = None,  # noqa: UP045
-    workers: Annotated[Optional[int], typer.Option(help="Worker processes; 0 scores in this process.")] = None,  # noqa: UP045
+    out: Annotated[
+        Optional[Path], typer.Option("--out", "-o", help="Where to write scores: .parquet, .jsonl or .csv.")
+    ] = None,  # noqa: UP045
+    workers: Annotated[
+        Optional[int], typer.Option(help="Worker processes; 0 scores in this process.")
+    ] = None,  # noqa: UP045
     timeout: Annotated[Optional[float], typer.Option(help="Seconds that one sample may take.")] = None,  # noqa: UP045
     memory: Annotated[str, typer.Option(help="Memory that a worker may take, as 512MB or 4GB.")] = "4GB",
     resume: Annotated[bool, typer.Option(help="Go on where a killed run stopped.")] = False,
-    set_: Annotated[Optional[list[str]], typer.Option("--set", help="Argument of the reward: name=value. Repeatable.")] = None,  # noqa: UP045
-    columns: Annotated[Optional[list[str]], typer.Option("--column", help="Where a column is: completion=output. Repeatable.")] = None,  # noqa: UP045
-    format_: Annotated[Optional[str], typer.Option("--format", help="native, trl, verl or openai; detected if not given.")] = None,  # noqa: UP045
+    set_: Annotated[
+        Optional[list[str]], typer.Option("--set", help="Argument of the reward: name=value. Repeatable.")
+    ] = None,  # noqa: UP045
+    columns: Annotated[
+        Optional[list[str]],
+        typer.Option("--column", help="Where a column is: completion=output. Repeatable."),
+    ] = None,  # noqa: UP045
+    format_: Annotated[
+        Optional[str], typer.Option("--format", help="native, trl, verl or openai; detected if not given.")
+    ] = None,  # noqa: UP045
     cache: Annotated[Optional[Path], typer.Option(help="Folder of remembered values.")] = None,  # noqa: UP045
     backend: Annotated[str, typer.Option(help="local or ray.")] = "local",
     concurrency: Annotated[int, typer.Option(help="Model calls in flight at once.")] = 32,
     retries: Annotated[int, typer.Option(help="Further tries after a temporary error of a model call.")] = 3,
     samples: Annotated[bool, typer.Option(help="Write prompts and completions beside the scores.")] = True,
-    trust: Annotated[bool, typer.Option("--trust", help="Let the recipe import Python code that it names.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Let the recipe import Python code that it names.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
 ) -> None:

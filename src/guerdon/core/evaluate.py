@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +96,7 @@ class _Plan:
 
     def _where(self, node: When, rows: Rows) -> tuple[Rows, dict[int, str]]:
         chosen, reasons = list[int](), dict[int, str]()
-        for i in rows.tolist():
+        for i in cast("list[int]", rows.tolist()):
             try:
                 if node.predicate(self.samples[i]):
                     chosen.append(i)

@@ -50,28 +50,30 @@ def blocks(
     - `balanced`: the one that closes it when blocks of the same name nest.
 
     An opening tag that no closing tag ends is skipped; with `unclosed` its block runs to the end instead. Tags are
-    exact, without attributes. The time is linear in the length of the text.
+    exact, without attributes; `ignore_case` reports them in lower case. The time is linear in the length of the text.
 
     Raises `TypeError` where `text` isn't text and `ValueError` for an unknown rule or where no tag is named.
     """
     if rule not in RULES:
         raise ValueError(f"rule: expected one of {', '.join(RULES)}, got {rule!r}")
     stop = len(text) if stop is None else stop
-    tokens = list(_pattern(tags, ignore_case).finditer(text, start, stop))
-    if not tokens:
-        return []
-    ends = _ends(tokens, rule)
+    fold = str.lower if ignore_case else str
+    tokens = [
+        (match.start(), match.end(), match[1] == "/", fold(match[2]))
+        for match in _pattern(tags, ignore_case).finditer(text, start, stop)
+    ]
+    closers = _closers(tokens, rule)
     found = list[Block]()
     i = 0
     while i < len(tokens):
-        token, closer = tokens[i], ends[i]
+        begin, inner, closes, tag = tokens[i]
+        closer = closers[i]
         i += 1
         if closer is not None:
-            by = tokens[closer]
-            found.append(Block(_name(token), token.start(), token.end(), by.start(), by.end()))
+            found.append(Block(tag, begin, inner, tokens[closer][0], tokens[closer][1]))
             i = closer + 1
-        elif unclosed and not _closes(token):
-            found.append(Block(_name(token), token.start(), token.end(), stop, stop))
+        elif unclosed and not closes:
+            found.append(Block(tag, begin, inner, stop, stop))
             break
     return found
 
@@ -100,9 +102,9 @@ def one_of_each(text: str, *tags: str) -> bool:
 
 def until_stop(text: str, *tags: str) -> str:
     """The text up to and with the first closing tag of any of these: what a generation that stops there has seen."""
-    for token in _pattern(tags, False).finditer(text):
-        if _closes(token):
-            return text[: token.end()]
+    for match in _pattern(tags, False).finditer(text):
+        if match[1]:
+            return text[: match.end()]
     return text
 
 
@@ -114,25 +116,20 @@ def _pattern(tags: tuple[str, ...], ignore_case: bool) -> re.Pattern[str]:
     return re.compile(f"<(/?)({names})>", re.IGNORECASE if ignore_case else 0)
 
 
-def _closes(token: re.Match[str]) -> bool:
-    return token[1] == "/"
-
-
-def _name(token: re.Match[str]) -> str:
-    return token[2].lower() if token.re.flags & re.IGNORECASE else token[2]
-
-
-def _ends(tokens: list[re.Match[str]], rule: Rule) -> list[int | None]:
+def _closers(tokens: list[tuple[int, int, bool, str]], rule: Rule) -> list[int | None]:
     """For each opening tag the index of the closing tag that ends it; from right to left, so that one pass does."""
-    ends: list[int | None] = [None] * len(tokens)
-    closers = dict[str, list[int]]()
+    closers: list[int | None] = [None] * len(tokens)
+    ahead = dict[str, list[int]]()
     for i in range(len(tokens) - 1, -1, -1):
-        waiting = closers.setdefault(_name(tokens[i]), [])
-        if _closes(tokens[i]):
-            if rule != "balanced" and not (rule == "last_close" and waiting):
-                waiting[:] = [i]
+        _, _, closes, tag = tokens[i]
+        candidates = ahead.get(tag)
+        if closes:
+            if not candidates:
+                ahead[tag] = [i]
             elif rule == "balanced":
-                waiting.append(i)
-        elif waiting:
-            ends[i] = waiting.pop() if rule in ("innermost", "balanced") else waiting[-1]
-    return ends
+                candidates.append(i)
+            elif rule != "last_close":
+                candidates[0] = i
+        elif candidates:
+            closers[i] = candidates.pop() if rule in ("innermost", "balanced") else candidates[0]
+    return closers

@@ -121,7 +121,9 @@ async def _with_retries(leaf: Reward, unit: Unit, context: Context, requests: Re
     from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
     attempts = AsyncRetrying(
-        retry=retry_if_exception(lambda error: not isinstance(error, _OutOfTime) and leaf.is_temporary(error)),
+        retry=retry_if_exception(
+            lambda error: not isinstance(error, _OutOfTime) and leaf.is_temporary(error)
+        ),
         stop=stop_after_attempt(requests.retries + 1),
         wait=wait_random_exponential(multiplier=requests.backoff, max=60),
         reraise=True,

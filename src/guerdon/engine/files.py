@@ -22,7 +22,15 @@ from guerdon.core.context import Context
 from guerdon.core.io.files import replacing
 from guerdon.core.io.reader import Samples, iter_read, read
 from guerdon.core.io.rejects import Reject, read_rejects, write_rejects
-from guerdon.core.io.table import VERSION, empty_column, from_table, read_table, table_description, to_table, write_table
+from guerdon.core.io.table import (
+    VERSION,
+    empty_column,
+    from_table,
+    read_table,
+    table_description,
+    to_table,
+    write_table,
+)
 from guerdon.core.recipe import RecipeError, dump_recipe
 from guerdon.core.reward import Reward, leaves
 from guerdon.engine.cache import Journal
@@ -90,7 +98,11 @@ def score_file(
     """
     start = time.monotonic()
     data = Path(data)
-    work = None if out is None else _Work(Path(out), _manifest(reward, data, chunk, with_samples, reading or {}), resume)
+    work = (
+        None
+        if out is None
+        else _Work(Path(out), _manifest(reward, data, chunk, with_samples, reading or {}), resume)
+    )
     summary, rejects = Summary(), list[Reject]()
     described = {**_describe(reward, data), **(metadata or {})}
     graph = leaves(reward)
@@ -115,7 +127,9 @@ def score_file(
                 rejects.extend(found)
                 advance(rows)
     out_path = None if work is None else work.merge()
-    return FileRun(summary, len(rejects), out_path, _write_rejects(rejects, data, out_path), time.monotonic() - start)
+    return FileRun(
+        summary, len(rejects), out_path, _write_rejects(rejects, data, out_path), time.monotonic() - start
+    )
 
 
 def _chunks(reward: Reward, data: Path, chunk: int, reading: Mapping[str, Any]) -> Iterator[Samples]:
@@ -144,7 +158,11 @@ def _describe(reward: Reward, data: Path) -> dict[str, Any]:
         recipe = dump_recipe(reward)
     except RecipeError:
         recipe = reward.name
-    described: dict[str, Any] = {"reward": recipe, "data": str(data), "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+    described: dict[str, Any] = {
+        "reward": recipe,
+        "data": str(data),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
     if isinstance(reward, Sum):
         described["weights"] = {part.name: w for w, part in zip(reward.weights, reward.parts, strict=True)}
     return described
@@ -260,7 +278,9 @@ class _Work:
                 for part in self._parts:
                     writer.write_table(_completed(read_table(part), schema))
         else:
-            write_table(pa.concat_tables([_completed(read_table(part), schema) for part in self._parts]), self.out)
+            write_table(
+                pa.concat_tables([_completed(read_table(part), schema) for part in self._parts]), self.out
+            )
         shutil.rmtree(self.folder)
         return self.out
 

@@ -272,7 +272,13 @@ def score(
         reward = load_reward(reward)
     with (
         Engine(
-            reward, workers=workers, timeout=timeout, memory=memory, cache=cache, requests=requests, backend=backend
+            reward,
+            workers=workers,
+            timeout=timeout,
+            memory=memory,
+            cache=cache,
+            requests=requests,
+            backend=backend,
         ) as engine,
         progress_bar(progress, len(samples) * len(engine.leaves)) as advance,
     ):
