@@ -247,6 +247,10 @@ def test_errors_at_the_door():
         a.when(3)
     with pytest.raises(ValueError, match="at least one"):
         minimum()
+    with pytest.raises(TypeError, match="expected rewards, got float"):
+        minimum(a, 2.0)
+    with pytest.raises(TypeError, match="expected rewards, got float"):
+        gate(a, by=2.0)
 
 
 def test_dense_rows_of_failed_samples_are_empty():

@@ -28,12 +28,16 @@ class Expression(Reward):
     anonymous: bool = False
     """Whether the name only spells the expression out; such a sum or product melts into a larger one."""
 
-    def __init__(self, parts: Sequence[Reward], name: str) -> None:
+    def __init__(self, parts: Sequence[Reward], name: str | None = None) -> None:
         for part in parts:
             if not isinstance(part, Reward):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise TypeError(f"{name}: expected rewards, got {type(part).__name__}")
+                raise TypeError(f"{type(self).__name__}: expected rewards, got {type(part).__name__}")
         self.parts = tuple(parts)
-        self.name = name
+        self.name = self.spelled() if name is None else name
+
+    def spelled(self) -> str:
+        """The expression in words: its name where it is given none."""
+        raise NotImplementedError
 
     @property
     def scope(self) -> Scope:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -73,13 +77,14 @@ class Sum(Expression):
         for weight, _ in terms:
             _check_number(weight, "weight")
         _check_number(bias, "bias")
-        parts = [part for _, part in terms]
-        super().__init__(
-            parts, name or " + ".join(_term(w, p) for w, p in terms) + (f" + {bias:g}" if bias else "")
-        )
         self.weights = tuple(float(weight) for weight, _ in terms)
         self.bias = float(bias)
         self.anonymous = name is None
+        super().__init__([part for _, part in terms], name)
+
+    def spelled(self) -> str:
+        terms = " + ".join(map(_term, self.weights, self.parts))
+        return f"{terms} + {self.bias:g}" if self.bias else terms
 
     def options(self) -> dict[str, Any]:
         return {"weights": self.weights, "bias": self.bias}
@@ -113,8 +118,11 @@ class Product(Expression):
     """
 
     def __init__(self, parts: Sequence[Reward], name: str | None = None) -> None:
-        super().__init__(parts, name or " * ".join(_factor(part) for part in parts))
         self.anonymous = name is None
+        super().__init__(parts, name)
+
+    def spelled(self) -> str:
+        return " * ".join(map(_factor, self.parts))
 
     def combine(self, signals: Sequence[Signal], groups: NDArray[np.int64], context: Context) -> Signal:
         status, reasons = merge_status(signals, self.parts)
@@ -144,11 +152,14 @@ class Extremum(Expression):
     """
 
     def __init__(self, parts: Sequence[Reward], largest: bool = False, name: str | None = None) -> None:
-        kind = "maximum" if largest else "minimum"
-        if not parts:
-            raise ValueError(f"{kind}: expected at least one reward")
-        super().__init__(parts, name or f"{kind}({', '.join(part.name for part in parts)})")
+        self.kind = "maximum" if largest else "minimum"
         self.largest = largest
+        if not parts:
+            raise ValueError(f"{self.kind}: expected at least one reward")
+        super().__init__(parts, name)
+
+    def spelled(self) -> str:
+        return f"{self.kind}({', '.join(part.name for part in self.parts)})"
 
     def options(self) -> dict[str, Any]:
         return {"largest": self.largest}
@@ -174,11 +185,12 @@ class When(Expression):
 
     def __init__(self, part: Reward, predicate: Predicate, name: str | None = None) -> None:
         if not callable(predicate):
-            raise TypeError(
-                f"{part.name}.when: expected a function of a sample, got {type(predicate).__name__}"
-            )
-        super().__init__((part,), name or part.name)
+            raise TypeError(f"when: expected a function of a sample, got {type(predicate).__name__}")
         self.predicate = predicate
+        super().__init__((part,), name)
+
+    def spelled(self) -> str:
+        return self.parts[0].name
 
     def options(self) -> dict[str, Any]:
         return {"predicate": getattr(self.predicate, "spec", None) or self.predicate}
@@ -204,8 +216,11 @@ class Gate(Expression):
     ) -> None:
         _check_number(threshold, "threshold")
         _check_number(otherwise, "otherwise")
-        super().__init__((part, by), name or f"gate({part.name}, by={by.name})")
         self.threshold, self.otherwise = float(threshold), float(otherwise)
+        super().__init__((part, by), name)
+
+    def spelled(self) -> str:
+        return f"gate({self.parts[0].name}, by={self.parts[1].name})"
 
     def options(self) -> dict[str, Any]:
         return {"threshold": self.threshold, "otherwise": self.otherwise}
@@ -227,9 +242,12 @@ class Apply(Expression):
 
     def __init__(self, part: Reward, transform: Transform, name: str | None = None) -> None:
         if not isinstance(transform, Transform):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"{part.name} | …: expected a Transform, got {type(transform).__name__}")
-        super().__init__((part,), name or f"{part.name} | {transform.name}")
+            raise TypeError(f"reward | …: expected a Transform, got {type(transform).__name__}")
         self.transform = transform
+        super().__init__((part,), name)
+
+    def spelled(self) -> str:
+        return f"{self.parts[0].name} | {self.transform.name}"
 
     @property
     def scope(self) -> Scope:  # pyright: ignore[reportIncompatibleVariableOverride]

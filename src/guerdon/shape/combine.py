@@ -79,12 +79,14 @@ class NormalizedSum(Expression):
         if len(weights) != len(parts):
             raise ValueError(f"normalized_sum: expected {len(parts)} weights, got {len(weights)}")
         check_choice(over, "normalized_sum.over", ("group", "batch"))
-        super().__init__(parts, "normalized_sum")
-        self.name = name or f"normalized_sum({', '.join(part.name for part in parts)})"
         self.weights = tuple(check_number(weight, "normalized_sum weight") for weight in weights)
         check_normalization(ddof=ddof, epsilon=epsilon, std_floor=std_floor)
         self.over: Literal["group", "batch"] = over
         self.ddof, self.epsilon, self.std_floor = ddof, epsilon, std_floor
+        super().__init__(parts, name)
+
+    def spelled(self) -> str:
+        return f"normalized_sum({', '.join(part.name for part in self.parts)})"
 
     @property
     def scope(self) -> Scope:
