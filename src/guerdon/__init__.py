@@ -6,6 +6,7 @@
 from guerdon.core.algebra import gate, maximum, minimum
 from guerdon.core.context import Context
 from guerdon.core.dense import Dense
+from guerdon.core.io.reader import read
 from guerdon.core.recipe import load_reward
 from guerdon.core.registry import register, set_rooms
 from guerdon.core.reward import Reward, reward
@@ -36,6 +37,7 @@ __all__ = [
     "load_reward",
     "maximum",
     "minimum",
+    "read",
     "register",
     "reward",
     "score",

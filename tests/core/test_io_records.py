@@ -181,7 +181,7 @@ class TestRecord:
         }
 
     def test_long_double_is_not_rounded_silently(self) -> None:
-        with pytest.raises(TypeError, match="reference: longdouble has no form in JSON"):
+        with pytest.raises(TypeError, match=r"reference: .* has no form in JSON"):
             sample_record(Chat("p", "c", np.longdouble(0.1)))
 
     def test_media_has_no_row(self) -> None:

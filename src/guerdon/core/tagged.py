@@ -40,17 +40,18 @@ def blocks(
 ) -> list[Block]:
     """The outermost blocks of these tags in `text[start:stop]`, in order; they never overlap.
 
-    A tag inside a block, of the same name or another, is text of that block: a tag that is only quoted there is not
-    found. For blocks inside a block, ask again with its `inner_start` and `inner_end`. `rule` says which closing tag
-    ends an opening tag:
+    A tag inside a block, of the same name or another, is text of that block: a tag that is only quoted there
+    is not found. For blocks inside a block, ask again with its `inner_start` and `inner_end`. `rule` says
+    which closing tag ends an opening tag:
 
     - `first_close`: the next one of that name;
     - `last_close`: the last one of that name;
     - `innermost`: the next one, if no other opening tag of that name comes before it;
     - `balanced`: the one that closes it when blocks of the same name nest.
 
-    An opening tag that no closing tag ends is skipped; with `unclosed` its block runs to the end instead. Tags are
-    exact, without attributes; `ignore_case` reports them in lower case. The time is linear in the length of the text.
+    An opening tag that no closing tag ends is skipped; with `unclosed` its block runs to the end instead.
+    Tags are exact, without attributes; `ignore_case` reports them in lower case. The time is linear in the
+    length of the text.
 
     Raises `TypeError` where `text` isn't text and `ValueError` for an unknown rule or where no tag is named.
     """
@@ -101,7 +102,7 @@ def one_of_each(text: str, *tags: str) -> bool:
 
 
 def until_stop(text: str, *tags: str) -> str:
-    """The text up to and with the first closing tag of any of these: what a generation that stops there has seen."""
+    """The text up to and with the first closing tag of any of these, where a generation would have stopped."""
     for match in _pattern(tags, False).finditer(text):
         if match[1]:
             return text[: match.end()]
@@ -117,7 +118,7 @@ def _pattern(tags: tuple[str, ...], ignore_case: bool) -> re.Pattern[str]:
 
 
 def _closers(tokens: list[tuple[int, int, bool, str]], rule: Rule) -> list[int | None]:
-    """For each opening tag the index of the closing tag that ends it; from right to left, so that one pass does."""
+    """For each opening tag the index of the closing tag that ends it, in one pass from right to left."""
     closers: list[int | None] = [None] * len(tokens)
     ahead = dict[str, list[int]]()
     for i in range(len(tokens) - 1, -1, -1):

@@ -12,34 +12,26 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from guerdon.core.algebra import Sum
 from guerdon.core.context import Context
+from guerdon.core.io.arrow import load
 from guerdon.core.io.files import replacing
+from guerdon.core.io.merge import merge_tables
 from guerdon.core.io.reader import Samples, iter_read, read
-from guerdon.core.io.rejects import Reject, read_rejects, write_rejects
-from guerdon.core.io.table import (
-    VERSION,
-    empty_column,
-    from_table,
-    read_table,
-    table_description,
-    to_table,
-    write_table,
-)
+from guerdon.core.io.rejects import Reject, write_rejects
+from guerdon.core.io.table import VERSION, from_table, read_table, to_table, write_table
 from guerdon.core.recipe import RecipeError, dump_recipe
 from guerdon.core.reward import Reward, leaves
+from guerdon.core.signal import Signal
 from guerdon.engine.cache import Journal
 from guerdon.engine.progress import progress_bar
 from guerdon.engine.run import Engine
 from guerdon.engine.summary import Summary
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 CHUNK = 4096
 _COUNTABLE = 4 << 30
@@ -106,26 +98,27 @@ def score_file(
     summary, rejects = Summary(), list[Reject]()
     described = {**_describe(reward, data), **(metadata or {})}
     graph = leaves(reward)
-    stores = [] if work is None else [work.journal(graph)]
-    with closing(_Stores(stores)), Engine(reward, stores=stores, **options) as engine:
-        with progress_bar(progress, _count_rows(data)) as advance:
-            for number, samples in enumerate(_chunks(reward, data, chunk, reading or {})):
-                rows = len(samples) + len(samples.rejects)
-                if work is not None and (done := work.finished(number)) is not None:
-                    signal, found = done
-                else:
-                    for store in stores:
-                        store.open_chunk(number)
-                    shown = _Shown(advance, len(graph))
-                    signal = engine.score(samples, context, advance=shown)
-                    rows -= shown.rows
-                    found = samples.rejects
-                    if work is not None:
-                        described["format"] = samples.format
-                        work.finish(number, signal, samples, described)
-                summary.add(signal)
-                rejects.extend(found)
-                advance(rows)
+    with (
+        ExitStack() as stack,
+        progress_bar(progress, _count_rows(data)) as advance,
+    ):
+        journal = None if work is None else stack.enter_context(closing(work.journal(graph)))
+        stores = [] if journal is None else [journal]
+        engine = stack.enter_context(Engine(reward, stores=stores, **options))
+        for number, samples in enumerate(_chunks(reward, data, chunk, reading or {})):
+            rows = len(samples) + len(samples.rejects)
+            signal = None if work is None else work.finished(number)
+            if signal is None:
+                if journal is not None:
+                    journal.open_chunk(number)
+                shown = _Shown(advance, len(graph))
+                signal = engine.score(samples, context, advance=shown)
+                rows -= shown.rows
+                if work is not None:
+                    work.finish(number, signal, samples, {**described, "format": samples.format})
+            summary.add(signal)
+            rejects.extend(samples.rejects)
+            advance(rows)
     out_path = None if work is None else work.merge()
     return FileRun(
         summary, len(rejects), out_path, _write_rejects(rejects, data, out_path), time.monotonic() - start
@@ -171,9 +164,7 @@ def _describe(reward: Reward, data: Path) -> dict[str, Any]:
 def _count_rows(data: Path) -> int | None:
     """Rows for the progress bar, where they are cheap to count."""
     if data.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        return pq.read_metadata(data).num_rows
+        return load("pyarrow.parquet").read_metadata(data).num_rows
     if data.suffix not in (".jsonl", ".ndjson") or data.stat().st_size > _COUNTABLE:
         return None
     with data.open("rb") as file:
@@ -201,17 +192,6 @@ class _Shown:
         done = self._scored // self._leaves
         self._advance(done - self.rows)
         self.rows = done
-
-
-class _Stores:
-    """Closes the journals."""
-
-    def __init__(self, stores: Sequence[Journal]) -> None:
-        self._stores = stores
-
-    def close(self) -> None:
-        for store in self._stores:
-            store.close()
 
 
 class _Work:
@@ -242,51 +222,23 @@ class _Work:
     def _part(self, number: int) -> Path:
         return self.folder / f"part-{number:08d}.parquet"
 
-    def finished(self, number: int) -> tuple[Any, list[Reject]] | None:
+    def finished(self, number: int) -> Signal | None:
+        """The Signal of a chunk that is done."""
         path = self._part(number)
         if not path.exists():
             return None
         self._parts.append(path)
-        rejects = path.with_suffix(".rejects.jsonl")
-        return from_table(read_table(path)), read_rejects(rejects) if rejects.exists() else []
+        return from_table(read_table(path))
 
-    def finish(self, number: int, signal: Any, samples: Samples, metadata: Mapping[str, Any]) -> None:
+    def finish(self, number: int, signal: Signal, samples: Samples, metadata: Mapping[str, Any]) -> None:
+        """Put the Signal of a chunk on disk; from then on it isn't scored again."""
         path = self._part(number)
-        if samples.rejects:
-            write_rejects(samples.rejects, path.with_suffix(".rejects.jsonl"))
         shown = samples if self._with_samples else None
         write_table(to_table(signal, shown, rows=samples.rows, metadata=metadata), path)
         self._parts.append(path)
 
     def merge(self) -> Path:
-        """One file from the parts, in which a column that some parts lack is empty in their rows."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        fields = dict[str, Any]()
-        described = dict[str, Any]()
-        for part in self._parts:
-            schema = pq.read_schema(part)
-            for field in schema:
-                fields.setdefault(field.name, field)
-            mine = table_description(schema)
-            described = {**described, **mine, "units": {**described.get("units", {}), **mine["units"]}}
-            described["spans"] = sorted({*described.get("spans", ()), *mine["spans"]})
-        schema = pa.schema(list(fields.values()), metadata={"guerdon": json.dumps(described)})
-        if self.out.suffix == ".parquet":
-            with replacing(self.out) as scratch, pq.ParquetWriter(scratch, schema) as writer:
-                for part in self._parts:
-                    writer.write_table(_completed(read_table(part), schema))
-        else:
-            write_table(
-                pa.concat_tables([_completed(read_table(part), schema) for part in self._parts]), self.out
-            )
+        """Write the output from the parts and remove the folder."""
+        merge_tables(self._parts, self.out)
         shutil.rmtree(self.folder)
         return self.out
-
-
-def _completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    for name in schema.names:
-        if name not in table.column_names:
-            table = table.append_column(name, empty_column(name, table.num_rows))
-    return table.select(schema.names).cast(schema)
