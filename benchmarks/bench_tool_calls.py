@@ -26,8 +26,9 @@ from typing import get_args
 import numpy as np
 
 from guerdon.core.samples import Chat
-from guerdon.verify import tool_calls
-from guerdon.verify.tool_calls import Mode, ToolCallMatch, read_turn
+from guerdon.verify import tool_calls, tool_turns
+from guerdon.verify.tool_calls import Mode, ToolCallMatch
+from guerdon.verify.tool_turns import read_turn
 
 KINDS = (
     "exact",
@@ -165,7 +166,7 @@ def microseconds(run: Callable[[], object], count: int, before: Callable[[], obj
 
 def forget() -> None:
     """Empty what the reward remembers of earlier samples."""
-    for remembered in (tool_calls._remembered_share, tool_calls._strict_target, tool_calls._code_target):
+    for remembered in (tool_calls._remembered_share, tool_turns._strict_target, tool_turns._code_target):
         remembered.cache_clear()
 
 

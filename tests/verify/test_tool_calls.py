@@ -26,7 +26,8 @@ from guerdon.verify.call_matching import (
     same_json,
     whole_call_match,
 )
-from guerdon.verify.tool_calls import VARIANTS, ToolCallMatch, read_turn, scale_at
+from guerdon.verify.tool_calls import VARIANTS, ToolCallMatch, scale_at
+from guerdon.verify.tool_turns import read_turn
 
 WEATHER = {"name": "weather", "parameters": {"city": "Paris", "unit": "C"}}
 CLOCK = {"name": "clock", "parameters": {"zone": "CET"}}
