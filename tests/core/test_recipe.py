@@ -229,3 +229,24 @@ def test_what_is_not_registered_can_not_be_written_down():
 def test_one_name_one_object():
     with pytest.raises(ValueError, match="exists already"):
         registry.register("test_length")(ExtraEquals)
+
+
+@guerdon.register("test_reference")
+class Reference(Reward):
+    """The reference as a number; abstains without one."""
+
+    name = "test_reference"
+
+    def score(self, sample, context):
+        return sample.reference
+
+
+def test_parts_may_read_their_references_from_columns_of_their_own():
+    text = "parts:\n  own: test_reference\n  other: {reward: test_reference, reference: gold}\nweights: {own: 1, other: 10}\n"
+    reward = load_reward(text)
+    samples = [Chat("p", "c", reference=1.0, extra={"gold": 2.0}), Chat("p", "c", reference=3.0)]
+    for scored in (reward(samples), load_reward(dump_recipe(reward))(samples), guerdon.score(reward, samples, workers=1)):
+        assert scored.outcome.tolist() == [21.0, 3.0]
+        assert scored.parts["other"].reasons[1] == "extra['gold'], the reference, is missing"
+    with pytest.raises(TypeError, match="not for an expression"):
+        (reward + 1).with_reference("gold")

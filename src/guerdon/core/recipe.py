@@ -14,7 +14,8 @@
     {gate: A, by: B, threshold: 0.0, otherwise: 0.0}   {when: PREDICATE, then: A}
     {pipe: [A, TRANSFORM, …]}                          each may add `name: …`
 
-A registered reward is its name, or `{reward: NAME, argument: value, …}`; a transform is `{transform: NAME, …}`, a
+A registered reward is its name, or `{reward: NAME, argument: value, …}`, where `reference: KEY` makes it read its
+reference from that extra column; a transform is `{transform: NAME, …}`, a
 predicate `{predicate: NAME, …}`. Code that isn't registered is only imported from `{python: "module:attribute"}` where
 the caller trusts the recipe. Other top-level sections (`train`, `data`) belong to the commands that read them.
 """
@@ -31,6 +32,7 @@ from typing import Any, TypeAlias, cast
 
 from guerdon.core import registry
 from guerdon.core.algebra import Apply, Expression, Extremum, Gate, Product, Sum, When
+from guerdon.core.reference import WithReference
 from guerdon.core.registry import did_you_mean
 from guerdon.core.reward import Reward, Spec
 from guerdon.core.transform import Transform
@@ -256,9 +258,9 @@ class Recipe:
         return built if self._name(node) is None else built.named(str(node["name"]))
 
     def _reward(self, node: Mapping[str, Any], path: Path_) -> Reward:
-        return self._create(
-            str(node["reward"]), "reward", {k: v for k, v in node.items() if k != "reward"}, path
-        )
+        arguments = {k: v for k, v in node.items() if k not in ("reward", "reference")}
+        made = self._create(str(node["reward"]), "reward", arguments, path)
+        return made.with_reference(str(node["reference"])) if "reference" in node else made
 
     def _python(self, node: Mapping[str, Any], path: Path_) -> Reward:
         built = self._import(node, path)
@@ -428,6 +430,8 @@ class _Writer:
 
 
 def _spec_data(made: Any, kind: str) -> dict[str, Any]:
+    if isinstance(made, WithReference):
+        return {**_spec_data(made.part, kind), "reference": made.key}
     spec = getattr(made, "spec", None)
     if not isinstance(spec, Spec):
         raise RecipeError(

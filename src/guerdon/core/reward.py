@@ -199,6 +199,12 @@ class Reward:
 
         return When(self, predicate)
 
+    def with_reference(self, key: str) -> Reward:
+        """The same reward with `extra[key]` as the reference."""
+        from guerdon.core.reference import WithReference
+
+        return WithReference(self, key)
+
 
 def walk(reward: Reward) -> Iterator[Reward]:
     """Every node of the expression graph once, children before parents."""
