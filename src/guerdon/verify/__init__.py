@@ -2,7 +2,12 @@
 
 from guerdon.core.registry import register_method
 from guerdon.verify.bleu import SACREBLEU, sentence_bleu
-from guerdon.verify.call_matching import greedy_assignment, multiset_jaccard, parameter_match, whole_call_match
+from guerdon.verify.call_matching import (
+    greedy_assignment,
+    multiset_jaccard,
+    parameter_match,
+    whole_call_match,
+)
 from guerdon.verify.chrf import sentence_chrf
 from guerdon.verify.cost import Cost
 from guerdon.verify.format import JsonSchema, Sections, TagFormat, parse_json
