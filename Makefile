@@ -20,7 +20,6 @@ types: .venv/dev.stamp
 	$(BIN)/pyright
 
 docs: .venv/dev.stamp
-	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict --quiet
 
 # Against the peer, in one run; benchmarks/README.md holds the figures.

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import textwrap
+from collections.abc import Collection
 
 from mkdocs.structure.files import File
 
 from guerdon.core import registry
+
+TITLES = {
+    "reward": "Rewards",
+    "transform": "Transforms",
+    "predicate": "Predicates",
+    "credit": "Credit estimators",
+    "world": "Worlds",
+}
+WIDTH = 88
 
 
 def on_files(files, config):
@@ -18,15 +30,22 @@ def on_files(files, config):
 
 def reference() -> str:
     """Every registered name with its signature and docstring, by kind."""
-    lines = ["# Registered names", "", "What a recipe, `guerdon.load_reward` and `guerdon show` know by name.", ""]
+    lines = [
+        "# Registered names",
+        "",
+        "What recipes and `guerdon.load_reward` know by name; `guerdon show NAME` prints the same.",
+        "",
+    ]
     for kind in registry.KINDS:
         entries = registry.entries(kind)
         if entries:
-            lines += [f"## {kind.capitalize()}s" if kind != "credit" else "## Credit estimators", ""]
+            lines += [f"## {TITLES[kind]}", ""]
         for entry in entries:
-            lines += [f"### `{entry.name}`", "", "```python", entry.signature, "```", "", markdown(entry.doc), ""]
+            lines += [f"### `{entry.name}`", "", "```python", signature(entry), "```", ""]
+            lines += [markdown(entry.doc, inspect.signature(entry.factory).parameters), ""]
             if entry.example:
-                lines += ["```python", entry.example, "```", ""]
+                language = "yaml" if entry.example.startswith("{") else "python"
+                lines += [f"```{language}", entry.example, "```", ""]
     return "\n".join(lines)
 
 
@@ -46,8 +65,22 @@ def methods() -> str:
     return "\n".join(rows) + "\n"
 
 
-def markdown(doc: str) -> str:
-    """A docstring as Markdown: paragraphs stay, indented equations become code blocks, bars in text are kept."""
+def signature(entry: registry.Entry) -> str:
+    """The signature as it is read: annotations without quotes, and one argument a line where it is long."""
+    text = re.sub(r" -> '?\w+'?$", "", entry.signature)
+    text = re.sub(r"(?<=: )'([^']+)'", r"\1", text)
+    if len(text) <= WIDTH:
+        return text
+    arguments = re.split(r", (?=\*,|\w+(?::|=))", text[len(entry.name) + 1 : -1])
+    return "\n".join([f"{entry.name}(", *(f"    {argument}," for argument in arguments), ")"])
+
+
+def markdown(doc: str, parameters: Collection[str] = ()) -> str:
+    """A docstring as Markdown.
+
+    Indented equations become code blocks; a list, a table, and a line that starts with a parameter's name and a colon
+    begin a block of their own.
+    """
     blocks, equation = list[str](), list[str]()
     for line in [*doc.splitlines(), "end"]:
         if line.startswith("    ") or (equation and not line.strip()):
@@ -57,5 +90,25 @@ def markdown(doc: str) -> str:
             body = textwrap.dedent("\n".join(equation)).strip("\n")
             blocks += ["", "```text", body, "```", ""]
             equation = []
-        blocks.append(line)
+        before = blocks[-1] if blocks else ""
+        if before.strip() and _begins(line, before, parameters):
+            blocks.append("")
+        blocks.append(_code_name(line, parameters))
     return "\n".join(blocks[:-1])
+
+
+def _begins(line: str, before: str, parameters: Collection[str]) -> bool:
+    for mark in ("- ", "| "):
+        if line.startswith(mark):
+            return not before.startswith((mark, "  "))
+    return _parameter(line, parameters) is not None
+
+
+def _code_name(line: str, parameters: Collection[str]) -> str:
+    name = _parameter(line, parameters)
+    return line if name is None else f"`{name}`{line[len(name) :]}"
+
+
+def _parameter(line: str, parameters: Collection[str]) -> str | None:
+    name, colon, _ = line.partition(":")
+    return name if colon and name in parameters else None

@@ -70,6 +70,10 @@ def test_a_part_that_is_used_twice_is_scored_once():
     assert leaf.calls == 4
 
 
+def test_numbers_with_an_exponent_are_numbers():
+    assert load_reward("parts: {a: {reward: test_length, limit: 1e-1}}\nweights: {a: 2E1}\n").weights == (20.0,)
+
+
 def test_every_form():
     reward = load_reward(
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Optional, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
@@ -15,8 +15,8 @@ from guerdon.core import registry
 
 def list_entries(
     kind: Annotated[
-        Optional[str], typer.Argument(help="reward, transform, predicate, credit or world")
-    ] = None,  # noqa: UP045
+        str | None, typer.Argument(help="reward, transform, predicate, credit or world")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """What is registered: rewards, transforms, predicates, credit estimators and worlds."""

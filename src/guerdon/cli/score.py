@@ -27,24 +27,24 @@ def score(
     data: Annotated[Path, typer.Argument(help="JSONL, JSON or Parquet file of samples.")],
     reward: Annotated[str, typer.Option("--reward", "-r", help="Name of a reward, or a recipe file.")],
     out: Annotated[
-        Optional[Path], typer.Option("--out", "-o", help="Where to write scores: .parquet, .jsonl or .csv.")
-    ] = None,  # noqa: UP045
+        Path | None, typer.Option("--out", "-o", help="Where to write scores: .parquet, .jsonl or .csv.")
+    ] = None,
     workers: Annotated[
-        Optional[int], typer.Option(help="Worker processes; 0 scores in this process.")
-    ] = None,  # noqa: UP045
+        int | None, typer.Option(help="Worker processes; 0 scores in this process.")
+    ] = None,
     timeout: Annotated[Optional[float], typer.Option(help="Seconds that one sample may take.")] = None,  # noqa: UP045
     memory: Annotated[str, typer.Option(help="Memory that a worker may take, as 512MB or 4GB.")] = "4GB",
     resume: Annotated[bool, typer.Option(help="Go on where a killed run stopped.")] = False,
     set_: Annotated[
-        Optional[list[str]], typer.Option("--set", help="Argument of the reward: name=value. Repeatable.")
-    ] = None,  # noqa: UP045
+        list[str] | None, typer.Option("--set", help="Argument of the reward: name=value. Repeatable.")
+    ] = None,
     columns: Annotated[
-        Optional[list[str]],
+        list[str] | None,
         typer.Option("--column", help="Where a column is: completion=output. Repeatable."),
-    ] = None,  # noqa: UP045
+    ] = None,
     format_: Annotated[
-        Optional[str], typer.Option("--format", help="native, trl, verl or openai; detected if not given.")
-    ] = None,  # noqa: UP045
+        str | None, typer.Option("--format", help="native, trl, verl or openai; detected if not given.")
+    ] = None,
     cache: Annotated[Optional[Path], typer.Option(help="Folder of remembered values.")] = None,  # noqa: UP045
     backend: Annotated[str, typer.Option(help="local or ray.")] = "local",
     concurrency: Annotated[int, typer.Option(help="Model calls in flight at once.")] = 32,

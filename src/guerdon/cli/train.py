@@ -13,23 +13,31 @@ from guerdon.core.recipe import RecipeError, load_reward, read_yaml, shipped_rec
 from guerdon.core.registry import create, did_you_mean
 from guerdon.train.run import TrainConfig
 
-_OWN = ("world", "problems")
+_OWN = ("world", "problems", "reference")
 _FIELDS = tuple(f.name for f in fields(TrainConfig) if f.name not in ("reward", "out", "tools"))
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Recipe with a `train` section: a file, or the name of a shipped one.")],
-    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="Folder of the run; must be new or empty.")] = None,  # noqa: UP045
+    recipe: Annotated[
+        str, typer.Argument(help="Recipe with a `train` section: a file, or the name of a shipped one.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the run; must be new or empty.")
+    ] = None,
     steps: Annotated[Optional[int], typer.Option(help="Optimiser steps, instead of the recipe's.")] = None,  # noqa: UP045
     seed: Annotated[Optional[int], typer.Option(help="Seed, instead of the recipe's.")] = None,  # noqa: UP045
-    trust: Annotated[bool, typer.Option("--trust", help="Let the recipe import Python code that it names.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Let the recipe import Python code that it names.")
+    ] = False,
 ) -> None:
     """Train a policy with GRPO against a recipe; writes metrics, rollouts and a checkpoint."""
     from guerdon.train import run
 
     given = {"steps": steps, "seed": seed}
     out = out or Path("runs") / Path(recipe).stem
-    config = train_config(recipe, out, {key: value for key, value in given.items() if value is not None}, trust)
+    config = train_config(
+        recipe, out, {key: value for key, value in given.items() if value is not None}, trust
+    )
     run(config)
     print(f"run: {out}\nreport: guerdon report {out}")
 
@@ -46,13 +54,16 @@ def train_config(recipe: str, out: Path, changes: Mapping[str, Any], trust: bool
     for key in section:
         if key not in (*_OWN, *_FIELDS):
             line = lines.get(("train", key), 1)
-            raise RecipeError(f"{path}:{line}: `train.{key}`: unknown key{did_you_mean(key, (*_OWN, *_FIELDS))}")
+            raise RecipeError(
+                f"{path}:{line}: `train.{key}`: unknown key{did_you_mean(key, (*_OWN, *_FIELDS))}"
+            )
     options = {key: value for key, value in section.items() if key not in _OWN} | dict(changes)
     tools: tuple[Any, ...] = ()
     if "world" in section:
         world = _world(section["world"])
         seed = int(options.get("seed", 0))
-        options.setdefault("data", world.rows(int(section.get("problems", 2000)), seed))
+        rows = world.rows(int(section.get("problems", 2000)), seed, section.get("reference", "answer"))
+        options.setdefault("data", rows)
         if "model" not in options:
             options["model"] = world.make_policy(out.with_name(out.name + "-policy"), seed=seed)
         tools = tuple(world.tools)

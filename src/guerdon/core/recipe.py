@@ -26,6 +26,7 @@ import copy
 import importlib
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -38,6 +39,8 @@ from guerdon.core.reward import Reward, Spec
 from guerdon.core.transform import Transform
 
 Path_: TypeAlias = tuple[str, ...]
+# YAML 1.1 reads 1e-6 as text, which nobody who writes a learning rate means.
+_EXPONENT = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+")
 _TOP = ("name", "version", "parts", "weights", "total", "transforms", "train", "data", "about")
 _FORMS = ("sum", "product", "minimum", "maximum", "gate", "when", "pipe", "reward", "python")
 
@@ -111,6 +114,8 @@ def read_yaml(text: str, where: str = "recipe") -> tuple[Mapping[str, Any], dict
             return result
         if isinstance(node, yaml.SequenceNode):
             return [build(child, (*path, str(i))) for i, child in enumerate(node.value)]
+        if not node.style and _EXPONENT.fullmatch(node.value):
+            return float(node.value)
         return loader.construct_object(node, deep=True)
 
     try:
@@ -371,6 +376,17 @@ def dump_recipe(reward: Reward) -> str:
     import yaml
 
     return yaml.safe_dump(recipe_data(reward), sort_keys=False, allow_unicode=True, width=100)
+
+
+def describe(reward: Reward) -> dict[str, Any]:
+    """What a file of results says of its reward: `reward`, its recipe or at least its name, and a sum's `weights`."""
+    try:
+        described: dict[str, Any] = {"reward": dump_recipe(reward)}
+    except RecipeError:
+        described = {"reward": reward.name}
+    if isinstance(reward, Sum):
+        described["weights"] = {part.name: w for w, part in zip(reward.weights, reward.parts, strict=True)}
+    return described
 
 
 def recipe_data(reward: Reward) -> dict[str, Any]:

@@ -84,7 +84,10 @@ class Reward:
         return Signal.from_values([score_guarded(self, sample, context) for sample in samples])
 
     def prepare(self) -> None:
-        """Load the libraries that scoring needs. Called once in each process, before any time limit starts to run."""
+        """Load what scoring needs, before workers are forked and before any time limit starts to run.
+
+        In the caller's own process it isn't called: there a reward loads things when it first needs them.
+        """
 
     def is_temporary(self, error: BaseException) -> bool:
         """Whether an async `score` that raised `error` may be tried again. The default: not where the code is at fault."""

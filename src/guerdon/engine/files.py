@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from guerdon.core.algebra import Sum
 from guerdon.core.context import Context
 from guerdon.core.io.arrow import load
 from guerdon.core.io.files import replacing
@@ -25,7 +24,7 @@ from guerdon.core.io.merge import merge_tables
 from guerdon.core.io.reader import Samples, iter_read, read
 from guerdon.core.io.rejects import Reject, write_rejects
 from guerdon.core.io.table import VERSION, from_table, read_table, to_table, write_table
-from guerdon.core.recipe import RecipeError, dump_recipe
+from guerdon.core.recipe import describe
 from guerdon.core.reward import Reward, leaves
 from guerdon.core.signal import Signal
 from guerdon.engine.cache import Journal
@@ -96,7 +95,12 @@ def score_file(
         else _Work(Path(out), _manifest(reward, data, chunk, with_samples, reading or {}), resume)
     )
     summary, rejects = Summary(), list[Reject]()
-    described = {**_describe(reward, data), **(metadata or {})}
+    described = {
+        **describe(reward),
+        "data": str(data),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        **(metadata or {}),
+    }
     graph = leaves(reward)
     with (
         ExitStack() as stack,
@@ -144,21 +148,6 @@ def _manifest(
         "samples": with_samples,
         "reading": {key: value for key, value in reading.items() if value is not None},
     }
-
-
-def _describe(reward: Reward, data: Path) -> dict[str, Any]:
-    try:
-        recipe = dump_recipe(reward)
-    except RecipeError:
-        recipe = reward.name
-    described: dict[str, Any] = {
-        "reward": recipe,
-        "data": str(data),
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-    if isinstance(reward, Sum):
-        described["weights"] = {part.name: w for w, part in zip(reward.weights, reward.parts, strict=True)}
-    return described
 
 
 def _count_rows(data: Path) -> int | None:

@@ -102,9 +102,6 @@ class Engine:
             self._pool = RayPool(movable, workers or None, timeout, memory)
         elif workers and movable:
             self._pool = WorkerPool(movable, workers, timeout, memory)
-        for leaf in self.leaves:
-            if self._pool is None or id(leaf) not in self._movable:
-                leaf.prepare()
 
     def score(
         self, samples: Sequence[Sample], context: Context | None = None, *, advance: Advance = ignore

@@ -92,7 +92,9 @@ def _read_turn(tokenizer: Any, prompt: Sequence[int], ids: Sequence[int]) -> Mes
         return {"role": "assistant", "content": tokenizer.decode(ended, skip_special_tokens=True)}
 
 
-def _answer(tools: Mapping[str, Callable[..., str]], name: str, arguments: Mapping[str, Any] | None) -> Message:
+def _answer(
+    tools: Mapping[str, Callable[..., str]], name: str, arguments: Mapping[str, Any] | None
+) -> Message:
     try:
         if name not in tools:
             raise LookupError(f"no tool {name}")

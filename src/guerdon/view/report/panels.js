@@ -138,7 +138,7 @@ function curveSections() {
       ? indexOr(data.channels, (c) => c.path.join("/") === inner, data.channels.length)
       : 0;
   };
-  const curves = data.curves.toSorted(
+  const curves = data.curves.filter((curve) => !flat(curve)).toSorted(
     (a, b) => family(a.name) - family(b.name) || (family(a.name) ? 0 : partOf(a.name) - partOf(b.name)));
   const steps = curves.flatMap((curve) => [curve.x[0], curve.x[curve.x.length - 1]]);
   const domain = [Math.min(...steps), Math.max(...steps)];
@@ -153,11 +153,23 @@ function curveSections() {
       curveChart(curve, domain, colour),
       curve.averaged && h("p.under", `${count(curve.averaged)} points, averaged to ${count(curve.x.length)}`));
   };
+  const still = data.curves.filter(flat);
   return [
-    ["Reward and its parts", (curve) => !family(curve.name)],
-    ["Evaluation, health, optimisation", (curve) => family(curve.name)],
-  ].map(
-    ([title, keep]) => curves.some(keep) && [h("h3", title), h("div.cards.small", curves.filter(keep).map(card))]);
+    ...[
+      ["Reward and its parts", (curve) => !family(curve.name)],
+      ["Evaluation, health, optimisation", (curve) => family(curve.name)],
+    ].map(
+      ([title, keep]) => curves.some(keep) && [h("h3", title), h("div.cards.small", curves.filter(keep).map(card))]),
+    still.length > 0 &&
+      h("details",
+        h("summary", `${count(still.length)} metrics that never change`),
+        h("dl.config", still.map((curve) => [h("dt", curve.name), h("dd", num(curve.y[0]))]))),
+  ];
+}
+
+// A curve of one value says as much in a line of text.
+function flat(curve) {
+  return curve.y.every((value) => value === curve.y[0]);
 }
 
 // -- distributions
