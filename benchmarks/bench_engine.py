@@ -122,7 +122,11 @@ def stream(rows: int) -> dict[str, float]:
         data = Path(folder, "data.jsonl")
         with data.open("w") as file:
             for i in range(rows):
-                row = {"prompt": f"What is {i} + 1?", "completion": f"The answer is {i + 1}.", "reference": f"{i + 1}"}
+                row = {
+                    "prompt": f"What is {i} + 1?",
+                    "completion": f"The answer is {i + 1}.",
+                    "reference": f"{i + 1}",
+                }
                 file.write(json.dumps(row) + "\n")
         start = time.perf_counter()
         done = subprocess.run(
@@ -139,7 +143,9 @@ def stream(rows: int) -> dict[str, float]:
 
 def main() -> None:
     """Print one line for each measurement and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--rows", type=int, default=1_000_000)
     options = parser.parse_args()

@@ -16,7 +16,9 @@ SHARED = Path(os.environ.get("GUERDON_SHARED", Path(__file__).resolve().parents[
 def _folder(name: str) -> Path:
     folder = SHARED / name
     if not folder.is_dir():
-        pytest.skip(f"the folder of real records, shared/{name} beside the checkout, is absent (or set GUERDON_SHARED)")
+        pytest.skip(
+            f"the folder of real records, shared/{name} beside the checkout, is absent (or set GUERDON_SHARED)"
+        )
     return folder
 
 

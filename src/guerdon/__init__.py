@@ -1,6 +1,6 @@
 """guerdon: the reward layer. Specify, learn, judge, compose, credit, optimise and audit rewards.
 
-    samples ──▶ Reward ──▶ Signal ──▶ transforms ──▶ credit ──▶ trainer / search / report
+samples ──▶ Reward ──▶ Signal ──▶ transforms ──▶ credit ──▶ trainer / search / report
 """
 
 from guerdon.core.algebra import gate, maximum, minimum

@@ -70,8 +70,17 @@ def test_a_part_that_is_used_twice_is_scored_once():
     assert leaf.calls == 4
 
 
+def test_an_argument_may_be_called_like_a_form():
+    reward = load_reward(
+        "parts: {a: {reward: overlong, maximum: 4, buffer: 2, unit: characters}}\nweights: {a: 1}\n"
+    )
+    assert outcome(reward) == [0.0, 0.0, 0.0, -0.5]
+
+
 def test_numbers_with_an_exponent_are_numbers():
-    assert load_reward("parts: {a: {reward: test_length, limit: 1e-1}}\nweights: {a: 2E1}\n").weights == (20.0,)
+    assert load_reward("parts: {a: {reward: test_length, limit: 1e-1}}\nweights: {a: 2E1}\n").weights == (
+        20.0,
+    )
 
 
 def test_every_form():
@@ -249,7 +258,11 @@ def test_parts_may_read_their_references_from_columns_of_their_own():
     text = "parts:\n  own: test_reference\n  other: {reward: test_reference, reference: gold}\nweights: {own: 1, other: 10}\n"
     reward = load_reward(text)
     samples = [Chat("p", "c", reference=1.0, extra={"gold": 2.0}), Chat("p", "c", reference=3.0)]
-    for scored in (reward(samples), load_reward(dump_recipe(reward))(samples), guerdon.score(reward, samples, workers=1)):
+    for scored in (
+        reward(samples),
+        load_reward(dump_recipe(reward))(samples),
+        guerdon.score(reward, samples, workers=1),
+    ):
         assert scored.outcome.tolist() == [21.0, 3.0]
         assert scored.parts["other"].reasons[1] == "extra['gold'], the reference, is missing"
     with pytest.raises(TypeError, match="not for an expression"):

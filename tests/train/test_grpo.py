@@ -374,6 +374,7 @@ def test_tool_calls_get_better_and_the_run_folder_is_whole(tmp_path: Path) -> No
     info = json.loads((out / "run.json").read_text())
     assert info["started"] <= info["ended"]
     assert info["config"]["steps"] == 24
+    assert (info["rows"], info["rejected"]) == (400, 0)
     assert info["config"]["tools"] == ["calculator"]
     assert set(info["versions"]) >= {"guerdon", "trl", "torch", "python"}
 
@@ -411,5 +412,7 @@ def test_configurations_are_checked(tmp_path: Path) -> None:
     (tmp_path / "old").write_text("kept")
     with pytest.raises(ValueError, match="expected a new or empty folder"):
         run(TrainConfig(**given))
+    with pytest.raises(ValueError, match="no row can be read"):
+        run(TrainConfig(**(given | {"out": tmp_path / "new", "data": [{"prompt": 3}]})))
     with pytest.raises(guerdon.core.registry.UnknownName, match="unknown credit 'grop'; did you mean 'grpo'"):
         run(TrainConfig(**(given | {"out": tmp_path / "new"}), credit="grop"))

@@ -14,9 +14,7 @@ from guerdon.core import registry
 
 
 def list_entries(
-    kind: Annotated[
-        str | None, typer.Argument(help="reward, transform, predicate, credit or world")
-    ] = None,
+    kind: Annotated[str | None, typer.Argument(help="reward, transform, predicate, credit or world")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """What is registered: rewards, transforms, predicates, credit estimators and worlds."""

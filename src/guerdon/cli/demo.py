@@ -51,9 +51,7 @@ def demo(
         signal = score(reward, before)
     with _stage(f"training it with GRPO for {steps} steps"):
         run(config)
-        write_table(
-            to_table(signal, before, metadata=describe(reward)), out / "scores.parquet"
-        )
+        write_table(to_table(signal, before, metadata=describe(reward)), out / "scores.parquet")
     with _stage("scoring the trained policy on the same problems"):
         after = rollouts(out / "checkpoint")
         trained = score(reward, after)

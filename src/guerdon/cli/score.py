@@ -29,9 +29,7 @@ def score(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where to write scores: .parquet, .jsonl or .csv.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Worker processes; 0 scores in this process.")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; 0 scores in this process.")] = None,
     timeout: Annotated[Optional[float], typer.Option(help="Seconds that one sample may take.")] = None,  # noqa: UP045
     memory: Annotated[str, typer.Option(help="Memory that a worker may take, as 512MB or 4GB.")] = "4GB",
     resume: Annotated[bool, typer.Option(help="Go on where a killed run stopped.")] = False,

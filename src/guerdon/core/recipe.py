@@ -204,8 +204,9 @@ class Recipe:
                 return self._part(node, path)
             return self._create(node, "reward", {}, path)
         node = self._mapping(node, path)
-        forms = [form for form in _FORMS if form in node]
-        if len(forms) != 1 and not ("gate" in forms or "when" in forms):
+        # A registered reward's own arguments may be called like a form, so that the name decides.
+        forms = [form for form in ("reward", "python") if form in node] or [f for f in _FORMS if f in node]
+        if len(forms) != 1:
             raise self.fail(path, f"expected one of {', '.join(_FORMS)}, got {', '.join(node) or 'nothing'}")
         return cast("Reward", getattr(self, f"_{forms[0]}")(node, path))
 

@@ -23,7 +23,9 @@ class WithReference(Reward):
 
     def __init__(self, part: Reward, key: str) -> None:
         if isinstance(part, Expression):
-            raise TypeError(f"{part.name}: with_reference is for a reward that looks at samples, not for an expression")
+            raise TypeError(
+                f"{part.name}: with_reference is for a reward that looks at samples, not for an expression"
+            )
         self.part, self.key = part, key
         self.name, self.version = part.name, part.version
         self.scope, self.isolate, self.uses_context = part.scope, part.isolate, part.uses_context

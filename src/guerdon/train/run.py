@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from guerdon.core.io import read, sample_record
 from guerdon.core.recipe import RecipeError, dump_recipe
 from guerdon.core.registry import create
 from guerdon.core.reward import Reward
+from guerdon.core.samples import Sample
 from guerdon.engine.run import Engine
 from guerdon.train.rollout import Rollout, write_rollout
 
@@ -74,8 +76,9 @@ class TrainConfig:
 def run(config: TrainConfig) -> Path:
     """Train with GRPO and return the folder `out`:
 
-    - `run.json`: recipe of the reward, configuration, versions, `started`, and once it is done `ended` (UTC);
-    - `metrics.jsonl`: one object a logged step, `step` and every number that was logged;
+    - `run.json`: recipe of the reward, configuration, versions, how many rows of `data` were read and how many
+      rejected, `started`, and once it is done `ended` (UTC);
+    - `metrics.jsonl`: one object a logged step, `step` and every finite number that was logged;
     - `rollouts/step-XXXXXX.parquet`: scored completions with advantages, see `write_rollout`;
     - `checkpoint/`: model and tokenizer, an ordinary Hugging Face checkpoint.
 
@@ -87,12 +90,17 @@ def run(config: TrainConfig) -> Path:
     is_main = arguments.process_index == 0
     if is_main and out.exists() and any(out.iterdir()):
         raise ValueError(f"TrainConfig.out: expected a new or empty folder, got {out}")
-    trainer = _trainer(config, arguments, out)
+    samples = read(config.data, require_completion=False)
+    if not samples:
+        raise ValueError(f"TrainConfig.data: no row can be read; the first says: {samples.rejects[0].reason}")
+    trainer = _trainer(config, arguments, [_prompt_row(sample) for sample in samples], out)
     info = {
         "kind": "grpo",
         "reward": _recipe(_bare(config.reward)),
         "config": config.as_dict(),
         "versions": _versions(),
+        "rows": len(samples),
+        "rejected": len(samples.rejects),
         "started": _now(),
     }
     if is_main:
@@ -125,7 +133,7 @@ def _arguments(config: TrainConfig, out: Path) -> Any:
     return trl.GRPOConfig(**fields)
 
 
-def _trainer(config: TrainConfig, arguments: Any, out: Path) -> Any:
+def _trainer(config: TrainConfig, arguments: Any, rows: list[dict[str, Any]], out: Path) -> Any:
     datasets = need("datasets", "train")
     from guerdon.train.grpo import GRPOTrainer
 
@@ -133,7 +141,6 @@ def _trainer(config: TrainConfig, arguments: Any, out: Path) -> Any:
         if config.rollout_every and rollout.step % config.rollout_every == 0:
             write_rollout(rollout, out / "rollouts", tokenizer)
 
-    rows = [_prompt_row(sample_record(sample)) for sample in read(config.data, require_completion=False)]
     trainer = GRPOTrainer(
         str(config.model),
         config.reward,
@@ -149,7 +156,8 @@ def _trainer(config: TrainConfig, arguments: Any, out: Path) -> Any:
     return trainer
 
 
-def _prompt_row(record: dict[str, Any]) -> dict[str, Any]:
+def _prompt_row(sample: Sample) -> dict[str, Any]:
+    record = sample_record(sample)
     return {name: value for name, value in record.items() if name not in ("completion", "group")}
 
 
@@ -159,7 +167,7 @@ def _metrics_writer(path: Path) -> Any:
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:
             if state.is_world_process_zero:
-                numbers = {name: value for name, value in logs.items() if isinstance(value, (int, float))}
+                numbers = {k: v for k, v in logs.items() if isinstance(v, (int, float)) and math.isfinite(v)}
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"step": state.global_step, **numbers}) + "\n")
 
