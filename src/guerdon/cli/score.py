@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -63,7 +64,7 @@ def score(
         out,
         resume=resume,
         with_samples=samples,
-        progress=progress and not as_json,
+        progress=progress and not as_json and sys.stderr.isatty(),
         reading={"format": format_, "columns": _columns(columns or [])},
         metadata={"command": f"guerdon score {data} --reward {reward}"},
         workers=workers,

@@ -27,6 +27,7 @@ import importlib
 import inspect
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -54,7 +55,8 @@ def load_reward(
 ) -> Reward:
     """A Reward from a registered name, a recipe (file, YAML text or mapping), or the name of a shipped recipe.
 
-    `arguments` go to the registered reward. `trust=True` lets a recipe import the Python objects that it names.
+    `arguments` go to the registered reward. `trust=True` lets a recipe import the Python objects that it names,
+    from beside its file, too.
     Raises `RecipeError` with line and key, `registry.UnknownName`, or `TypeError` for a wrong argument.
     """
     if isinstance(source, Mapping):
@@ -66,6 +68,9 @@ def load_reward(
         path = Path(text)
         if not path.is_file():
             raise RecipeError(f"{text}: no such recipe file")
+        folder = str(path.resolve().parent)
+        if trust and folder not in sys.path:
+            sys.path.insert(0, folder)
         return _refuse_arguments(arguments, parse_recipe(path.read_text("utf-8"), str(path), trust=trust))
     shipped = shipped_recipe(text)
     known = any(entry.name == text for entry in registry.entries("reward"))

@@ -19,11 +19,11 @@ from typing import Any
 
 from guerdon.core.context import Context
 from guerdon.core.io.arrow import load
-from guerdon.core.io.files import replacing
+from guerdon.core.io.files import replacing, suffix_of
 from guerdon.core.io.merge import merge_tables
 from guerdon.core.io.reader import Samples, iter_read, read
 from guerdon.core.io.rejects import Reject, write_rejects
-from guerdon.core.io.table import VERSION, from_table, read_table, to_table, write_table
+from guerdon.core.io.table import SUFFIXES, VERSION, from_table, read_table, to_table, write_table
 from guerdon.core.recipe import describe
 from guerdon.core.reward import Reward, leaves
 from guerdon.core.signal import Signal
@@ -84,11 +84,13 @@ def score_file(
     work at that moment are scored again. `with_samples`: whether the output has the prompt, completion and reference.
     `reading`: keyword arguments of `guerdon.read`. `options`: keyword arguments of `Engine`.
 
-    Raises `ResumeError` where the unfinished run is of something else, `FileNotFoundError`, and `ValueError` where no
+    Raises `ValueError` for another suffix of `out`, `ResumeError` where the unfinished run is of something else, `FileNotFoundError`, and `ValueError` where no
     row can be read.
     """
     start = time.monotonic()
     data = Path(data)
+    if out is not None:
+        suffix_of(Path(out), SUFFIXES)
     work = (
         None
         if out is None
