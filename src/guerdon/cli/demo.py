@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Generator
@@ -23,7 +24,9 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
 ) -> None:
     """Score rollouts with a composed recipe, train a tiny policy against it with GRPO, and write the report."""
-    from guerdon.cli.train import train_config
+    # Threads that spin while they wait lose most of a busy machine's time; torch reads this when it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from guerdon.cli.train import train_config, training_progress
     from guerdon.core.io import to_table, write_table
     from guerdon.core.recipe import describe, load_reward
     from guerdon.core.samples import Chat
@@ -50,7 +53,8 @@ def demo(
         before = rollouts(config.model)
         signal = score(reward, before)
     with _stage(f"training it with GRPO for {steps} steps"):
-        run(config)
+        with training_progress(steps) as on_step:
+            run(config, on_step)
         write_table(to_table(signal, before, metadata=describe(reward)), out / "scores.parquet")
     with _stage("scoring the trained policy on the same problems"):
         after = rollouts(out / "checkpoint")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -11,7 +13,8 @@ import typer
 
 from guerdon.core.recipe import RecipeError, load_reward, read_yaml, shipped_recipe
 from guerdon.core.registry import create, did_you_mean
-from guerdon.train.run import TrainConfig
+from guerdon.engine.progress import progress_bar
+from guerdon.train.run import OnStep, TrainConfig
 
 _OWN = ("world", "problems", "reference")
 _FIELDS = tuple(f.name for f in fields(TrainConfig) if f.name not in ("reward", "out", "tools"))
@@ -38,8 +41,24 @@ def train(
     config = train_config(
         recipe, out, {key: value for key, value in given.items() if value is not None}, trust
     )
-    run(config)
+    with training_progress(config.steps) as on_step:
+        run(config, on_step)
     print(f"run: {out}\nreport: guerdon report {out}")
+
+
+@contextmanager
+def training_progress(steps: int) -> Generator[OnStep]:
+    """Yields what to call after each step: a bar with rate and remaining time on a terminal, elsewhere a line now and then."""
+    every = max(1, steps // 8)
+    terminal = sys.stderr.isatty()
+    with progress_bar(terminal, steps, "training") as advance:
+
+        def on_step(step: int, numbers: Mapping[str, float]) -> None:
+            advance(1)
+            if not terminal and (step % every == 0 or step in (1, steps)):
+                print(f"  step {step:>4}/{steps}  reward {numbers['reward']:.3f}", flush=True)
+
+        yield on_step
 
 
 def train_config(recipe: str, out: Path, changes: Mapping[str, Any], trust: bool = False) -> TrainConfig:

@@ -10,6 +10,7 @@ from guerdon.core.extras import need
 from guerdon.core.messages import Message, tool_calls_of
 from guerdon.core.samples import Chat
 from guerdon.lab.arithmetic import Problem, Reference
+from guerdon.train.quiet import quiet
 
 
 def play(
@@ -35,7 +36,8 @@ def play(
     if max_turns < 1:
         raise ValueError(f"play.max_turns: expected at least 1, got {max_turns}")
     torch, transformers = need("torch", "train"), need("transformers", "train")
-    policy = transformers.AutoModelForCausalLM.from_pretrained(model)
+    with quiet():
+        policy = transformers.AutoModelForCausalLM.from_pretrained(model)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model)
     torch.manual_seed(seed)
     by_name = {tool.__name__: tool for tool in tools}

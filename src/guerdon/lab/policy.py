@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from guerdon.core.extras import need
 from guerdon.core.messages import Message
 from guerdon.lab.arithmetic import Arithmetic, Problem, calculator
+from guerdon.train.quiet import quiet, stop_printing
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -77,8 +78,9 @@ def make_policy(
     tokenizer = make_tokenizer(dialogues[:4000])
     model = make_model(tokenizer, seed)
     warm_start(model, tokenizer, dialogues, seed=seed, batch_size=batch_size, learning_rate=learning_rate)
-    model.save_pretrained(path)
-    tokenizer.save_pretrained(path)
+    with quiet():
+        model.save_pretrained(path)
+        tokenizer.save_pretrained(path)
     return Path(path)
 
 
@@ -188,4 +190,7 @@ def warm_start(
             disable_tqdm=True,
             dataloader_pin_memory=False,
         )
-        trl.SFTTrainer(model, args, train_dataset=rows, processing_class=tokenizer).train()
+        with quiet():
+            trainer = trl.SFTTrainer(model, args, train_dataset=rows, processing_class=tokenizer)
+            stop_printing(trainer)
+            trainer.train()

@@ -6,20 +6,24 @@ import json
 import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from guerdon.core.extras import need
 from guerdon.core.io import read, sample_record
-from guerdon.core.recipe import RecipeError, dump_recipe
+from guerdon.core.recipe import describe
 from guerdon.core.registry import create
 from guerdon.core.reward import Reward
 from guerdon.core.samples import Sample
 from guerdon.engine.run import Engine
+from guerdon.train.quiet import quiet, stop_printing
 from guerdon.train.rollout import Rollout, write_rollout
+
+OnStep: TypeAlias = Callable[[int, Mapping[str, float]], None]
 
 _PACKAGES = ("guerdon", "torch", "transformers", "trl", "datasets", "accelerate")
 
@@ -73,7 +77,7 @@ class TrainConfig:
         }
 
 
-def run(config: TrainConfig) -> Path:
+def run(config: TrainConfig, on_step: OnStep | None = None) -> Path:
     """Train with GRPO and return the folder `out`:
 
     - `run.json`: recipe of the reward, configuration, versions, how many rows of `data` were read and how many
@@ -82,38 +86,44 @@ def run(config: TrainConfig) -> Path:
     - `rollouts/step-XXXXXX.parquet`: scored completions with advantages, see `write_rollout`;
     - `checkpoint/`: model and tokenizer, an ordinary Hugging Face checkpoint.
 
+    With `on_step(step, numbers)`, which the main process calls after each step, the trainer itself prints nothing.
+
     Raises `ValueError` where `out` has files in it, where no row of `data` can be read, or on options that
     TRL refuses.
     """
     out = Path(config.out)
-    arguments = _arguments(config, out)
+    arguments = _arguments(config, out, silent=on_step is not None)
     is_main = arguments.process_index == 0
     if is_main and out.exists() and any(out.iterdir()):
         raise ValueError(f"TrainConfig.out: expected a new or empty folder, got {out}")
     samples = read(config.data, require_completion=False)
     if not samples:
         raise ValueError(f"TrainConfig.data: no row can be read; the first says: {samples.rejects[0].reason}")
-    trainer = _trainer(config, arguments, [_prompt_row(sample) for sample in samples], out)
-    info = {
-        "kind": "grpo",
-        "reward": _recipe(_bare(config.reward)),
-        "config": config.as_dict(),
-        "versions": _versions(),
-        "rows": len(samples),
-        "rejected": len(samples.rejects),
-        "started": _now(),
-    }
-    if is_main:
-        out.mkdir(parents=True, exist_ok=True)
-        _write_json(out / "run.json", info)
-    trainer.train()
-    trainer.save_model(str(out / "checkpoint"))
+    with quiet() if on_step is not None else nullcontext():
+        trainer = _trainer(config, arguments, [_prompt_row(sample) for sample in samples], out)
+        if on_step is not None:
+            stop_printing(trainer)
+            trainer.add_callback(_caller(on_step))
+        info = {
+            "kind": "grpo",
+            **describe(_bare(config.reward)),
+            "config": config.as_dict(),
+            "versions": _versions(),
+            "rows": len(samples),
+            "rejected": len(samples.rejects),
+            "started": _now(),
+        }
+        if is_main:
+            out.mkdir(parents=True, exist_ok=True)
+            _write_json(out / "run.json", info)
+        trainer.train()
+        trainer.save_model(str(out / "checkpoint"))
     if is_main:
         _write_json(out / "run.json", info | {"ended": _now()})
     return out
 
 
-def _arguments(config: TrainConfig, out: Path) -> Any:
+def _arguments(config: TrainConfig, out: Path, silent: bool) -> Any:
     transformers, trl = need("transformers", "train"), need("trl", "train")
     fields = {
         "output_dir": str(out),
@@ -126,8 +136,10 @@ def _arguments(config: TrainConfig, out: Path) -> Any:
         "logging_steps": 1,
         "save_strategy": "no",
         "report_to": "none",
+        "disable_tqdm": silent,
         # TRL's default is True everywhere, which is an error on a machine that can't.
         "bf16": transformers.utils.is_torch_bf16_gpu_available(),
+        "dataloader_pin_memory": transformers.utils.is_torch_cuda_available(),
         **config.options,
     }
     return trl.GRPOConfig(**fields)
@@ -167,23 +179,29 @@ def _metrics_writer(path: Path) -> Any:
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:
             if state.is_world_process_zero:
-                numbers = {k: v for k, v in logs.items() if isinstance(v, (int, float)) and math.isfinite(v)}
                 with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"step": state.global_step, **numbers}) + "\n")
+                    file.write(json.dumps({"step": state.global_step, **_numbers(logs)}) + "\n")
 
     return Writer()
 
 
+def _caller(on_step: OnStep) -> Any:
+    class Caller(need("transformers", "train").TrainerCallback):
+        """Tells the caller of `run` how training goes."""
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:
+            if state.is_world_process_zero and "reward" in logs:
+                on_step(state.global_step, _numbers(logs))
+
+    return Caller()
+
+
+def _numbers(logs: Mapping[str, Any]) -> dict[str, float]:
+    return {k: v for k, v in logs.items() if isinstance(v, (int, float)) and math.isfinite(v)}
+
+
 def _bare(reward: Reward | Engine) -> Reward:
     return reward.reward if isinstance(reward, Engine) else reward
-
-
-def _recipe(reward: Reward) -> str:
-    """The recipe of the reward, or its name where parts of it aren't registered."""
-    try:
-        return dump_recipe(reward)
-    except RecipeError:
-        return reward.name
 
 
 def _versions() -> dict[str, str]:
