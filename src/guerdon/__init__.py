@@ -6,10 +6,11 @@ samples ──▶ Reward ──▶ Signal ──▶ transforms ──▶ credit 
 from guerdon.core.algebra import gate, maximum, minimum
 from guerdon.core.context import Context
 from guerdon.core.dense import Dense
+from guerdon.core.function import reward
 from guerdon.core.io.reader import read
 from guerdon.core.recipe import load_reward
 from guerdon.core.registry import register, set_rooms
-from guerdon.core.reward import Reward, reward
+from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat, Episode, Media, Sample, Step
 from guerdon.core.signal import Abstain, Score, Signal, Status
 from guerdon.core.transform import Transform

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guerdon.core.reward import reward
+from guerdon.core.function import reward
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Score, Status
 from guerdon.shape import BatchNormalize, normalized_sum, zscore_average

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from guerdon.core.context import Context
 from guerdon.core.dense import Dense
+from guerdon.core.function import reward
 from guerdon.core.registry import create, entries
-from guerdon.core.reward import reward
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Signal, Status
 from guerdon.shape import (

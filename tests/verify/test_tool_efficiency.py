@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guerdon.core.function import reward
 from guerdon.core.registry import create
-from guerdon.core.reward import leaves, reward
+from guerdon.core.reward import leaves
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Status
 from guerdon.verify import format as _format  # noqa: F401  registers "sections"

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from guerdon.core.algebra import Expression, When
 from guerdon.core.context import Context
-from guerdon.core.reward import Reward, explain, score_batch_guarded
+from guerdon.core.guarded import explain, score_batch_guarded
+from guerdon.core.reward import Reward
 from guerdon.core.samples import Sample, group_codes
 from guerdon.core.signal import Signal, Status
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from guerdon.core.identity import Spec
 from guerdon.core.registry import register
-from guerdon.core.reward import Spec
 from guerdon.core.samples import Chat, Sample
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from guerdon.core.algebra import Expression
 from guerdon.core.context import Context
-from guerdon.core.reward import Reward, score_batch_guarded
+from guerdon.core.guarded import score_batch_guarded
+from guerdon.core.reward import Reward
 from guerdon.core.signal import Abstain, Signal
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from guerdon.core.reward import Spec
+from guerdon.core.identity import Spec
 
 Kind: TypeAlias = Literal["reward", "transform", "predicate", "credit", "world"]
 KINDS: tuple[Kind, ...] = ("reward", "transform", "predicate", "credit", "world")

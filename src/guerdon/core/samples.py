@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -263,3 +263,12 @@ def group_codes(samples: Sequence[Sample]) -> NDArray[np.int64]:
             key = ("prompt", repr(sample.prompt))
         result[i] = codes.setdefault(key, len(codes))
     return result
+
+
+def group_rows(samples: Sequence[Sample]) -> list[list[int]]:
+    """Row numbers of each group, groups in order of first appearance."""
+    codes = group_codes(samples)
+    rows: list[list[int]] = [[] for _ in range(int(codes.max()) + 1 if codes.size else 0)]
+    for i, code in enumerate(cast("list[int]", codes.tolist())):
+        rows[code].append(i)
+    return rows

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guerdon.core.context import Context
-from guerdon.core.reward import Scope, Spec, digest
+from guerdon.core.identity import Spec, digest
+from guerdon.core.reward import Scope
 from guerdon.core.signal import Signal
 
 

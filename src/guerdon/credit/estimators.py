@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guerdon.core.dense import Dense
+from guerdon.core.identity import Spec
 from guerdon.core.registry import register
-from guerdon.core.reward import Spec
 from guerdon.core.signal import Signal
 from guerdon.credit.group_relative import (
     BASELINES,

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from guerdon.core.context import Context
-from guerdon.core.reward import Reward, explain
+from guerdon.core.guarded import explain
+from guerdon.core.reward import Reward
 from guerdon.core.signal import Abstain, Failure, Status, Value, as_value
 from guerdon.engine.units import Unit, Values
 

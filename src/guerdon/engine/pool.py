@@ -25,7 +25,8 @@ from types import TracebackType
 from typing import Any
 
 from guerdon.core.context import Context
-from guerdon.core.reward import Reward, explain
+from guerdon.core.guarded import explain
+from guerdon.core.reward import Reward
 from guerdon.core.signal import Status
 from guerdon.engine import pickling, wire
 from guerdon.engine.units import Unit, Values, failures

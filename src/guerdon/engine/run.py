@@ -16,7 +16,8 @@ import numpy as np
 
 from guerdon.core.context import EMPTY, Context
 from guerdon.core.evaluate import Job, evaluate, take
-from guerdon.core.reward import Reward, leaves, score_batch_guarded
+from guerdon.core.guarded import score_batch_guarded
+from guerdon.core.reward import Reward, leaves
 from guerdon.core.samples import Sample
 from guerdon.core.signal import Signal, Value
 from guerdon.engine.cache import DiskCache, Store

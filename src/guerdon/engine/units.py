@@ -13,8 +13,9 @@ from typing import TypeAlias
 import numpy as np
 
 from guerdon.core.context import Context
-from guerdon.core.reward import Reward, group_rows, score_group_guarded, score_guarded
-from guerdon.core.samples import Sample
+from guerdon.core.guarded import score_group_guarded, score_guarded
+from guerdon.core.reward import Reward
+from guerdon.core.samples import Sample, group_rows
 from guerdon.core.signal import Failure, Status, Value
 
 Values: TypeAlias = list[Value]

@@ -20,7 +20,8 @@ import sys
 import time
 
 from guerdon.core.context import EMPTY, Context
-from guerdon.core.reward import Reward, explain
+from guerdon.core.guarded import explain
+from guerdon.core.reward import Reward
 from guerdon.core.signal import Failure
 from guerdon.engine import wire
 from guerdon.engine.units import Values, failures, score_unit

@@ -10,9 +10,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 
 from guerdon.core.context import Context
+from guerdon.core.guarded import explain
 from guerdon.core.messages import ToolCall
 from guerdon.core.registry import did_you_mean, register
-from guerdon.core.reward import Reward, explain
+from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Abstain, Score, Signal, Status
 from guerdon.verify.call_matching import (

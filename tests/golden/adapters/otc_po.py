@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from guerdon.core.reward import reward
+from guerdon.core.function import reward
 from guerdon.core.samples import Chat
 from guerdon.verify.tool_efficiency import ToolEfficiency, otc_grpo_factor, otc_ppo_factor, tool_productivity
 
