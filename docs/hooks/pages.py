@@ -66,9 +66,8 @@ def methods() -> str:
 
 
 def signature(entry: registry.Entry) -> str:
-    """The signature as it is read: annotations without quotes, and one argument a line where it is long."""
-    text = re.sub(r" -> '?\w+'?$", "", entry.signature)
-    text = re.sub(r"(?<=: )'([^']+)'", r"\1", text)
+    """The signature, one argument a line where it is long."""
+    text = entry.signature
     if len(text) <= WIDTH:
         return text
     arguments = re.split(r", (?=\*,|\w+(?::|=))", text[len(entry.name) + 1 : -1])

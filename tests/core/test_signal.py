@@ -160,3 +160,27 @@ def test_one_row_with_another_unit_fails_alone():
     signal = mixed([Chat("p", "s"), Chat("p", "t"), Chat("p", "s")])
     assert signal.status.tolist() == [Status.OK, Status.FAILED, Status.OK]
     assert "unit turn" in signal.reasons[1]
+
+
+def test_a_function_may_take_the_context_in_any_way():
+    def second(sample, context):
+        return context.step
+
+    def by_another_name(sample, ctx):
+        return ctx.step
+
+    def keyword_only(sample, *, context):
+        return context.step
+
+    def after_an_option(sample, scale=2, context=None):
+        return scale * context.step
+
+    def without(sample, scale=3):
+        return scale
+
+    context = guerdon.Context(step=7)
+    functions = (second, by_another_name, keyword_only, after_an_option, without)
+    assert [guerdon.reward(f)(CHAT, context).outcome[0] for f in functions] == [7, 7, 7, 14, 3]
+    for wrong in (lambda: 1.0, lambda a, b, c: 1.0):
+        with pytest.raises(TypeError, match="expected a function"):
+            guerdon.reward(wrong)

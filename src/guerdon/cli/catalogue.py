@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
+from rich.text import Text
 
 from guerdon.core import registry
 
@@ -45,7 +46,9 @@ def show(
         return
     console = Console()
     for entry in entries:
-        console.print(f"[bold]{entry.signature}[/bold]  ·  {entry.kind} in {entry.room}/", highlight=False)
+        console.print(
+            Text(entry.signature, style="bold"), f" ·  {entry.kind} in {entry.room}/", highlight=False
+        )
         console.print()
         console.print(Markdown(entry.doc))
         if entry.example:
@@ -84,5 +87,5 @@ def _print_table(columns: list[str], rows: list[list[str]]) -> None:
     for column in columns:
         table.add_column(column, no_wrap=column == columns[0], overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

@@ -32,9 +32,10 @@ class FunctionReward(Reward):
             raise TypeError(f"reward {name!r}: only a reward of scope 'sample' can be async")
         self.function = function
         self.name, self.version, self.scope, self.isolate = name, version, scope, isolate
-        self.uses_context = "context" in (p.name for p in parameters) or (
-            len(parameters) > 1 and parameters[1].default is parameters[1].empty
-        )
+        named = next((p for p in parameters if p.name == "context"), None)
+        second = len(parameters) > 1 and parameters[1].default is parameters[1].empty
+        self.uses_context = named is not None or second
+        self._by_name = named is not None
         self.__doc__ = function.__doc__
 
     @property
@@ -49,10 +50,12 @@ class FunctionReward(Reward):
         return {"scope": self.scope, "function": function_identity(self.function)}
 
     def _call(self, samples: Any, context: Context) -> Any:
-        return self.function(samples, context) if self.uses_context else self.function(samples)
+        if not self.uses_context:
+            return self.function(samples)
+        return self.function(samples, context=context) if self._by_name else self.function(samples, context)
 
     def score(self, sample: Any, context: Context) -> Any:
-        return self.function(sample, context) if self.uses_context else self.function(sample)
+        return self._call(sample, context)
 
     def score_group(self, samples: Sequence[Any], context: Context) -> Sequence[Any]:
         return self._call(samples, context)

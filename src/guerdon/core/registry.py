@@ -10,6 +10,7 @@ import difflib
 import importlib
 import importlib.metadata
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -55,8 +56,9 @@ class Entry:
 
     @property
     def signature(self) -> str:
-        """`name(argument=default, …)`."""
-        return f"{self.name}{inspect.signature(self.factory)}"
+        """`name(argument: type = default, …)`, annotations as they are written."""
+        text = re.sub(r" -> .*$", "", f"{self.name}{inspect.signature(self.factory)}")
+        return re.sub(r"(?<=: )'([^']+)'", r"\1", text)
 
 
 @dataclass(frozen=True, slots=True)

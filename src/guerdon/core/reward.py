@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from guerdon.core.context import EMPTY, Context
 from guerdon.core.guarded import score_group_guarded, score_guarded
@@ -34,16 +34,16 @@ class Reward:
     the exception as its reason.
 
     `isolate`: whether `score` may run in a worker process. Set it to False where the reward holds a model or other
-    state that should exist once. `uses_context`: whether results depend on the context (cached results then do too).
+    state that should exist once. `uses_context`: whether results depend on the context; where
+    they don't, False lets a cached result serve every training step.
     """
 
     name: str = "reward"
     version: str = "1"
     scope: Scope = "sample"
     isolate: bool = True
-    uses_context: bool = False
+    uses_context: bool = True
     spec: Spec | None = None
-    citation: ClassVar[str] = ""
 
     # -- what a subclass implements -----------------------------------------------------------------------------
 
@@ -141,7 +141,8 @@ class Reward:
 
     def fingerprint(self) -> str:
         """Identity of what is computed: class, name, version and configuration. Equal ones may share a cache."""
-        return digest([type(self).__qualname__, self.name, self.version, self.config()])
+        kind = f"{type(self).__module__}.{type(self).__qualname__}"
+        return digest([kind, self.name, self.version, self.config()])
 
     def named(self, name: str) -> Reward:
         """A copy with another name; the name is what it is called in `Signal.parts`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ class Transform:
     name: str = "transform"
     scope: Scope = "sample"
     spec: Spec | None = None
-    citation: ClassVar[str] = ""
 
     def apply(self, signal: Signal, groups: NDArray[np.int64], context: Context) -> Signal:
         """The transformed Signal; rows that aren't OK stay as they are."""

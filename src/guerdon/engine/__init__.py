@@ -6,4 +6,14 @@ from guerdon.engine.files import FileRun, ResumeError, score_file
 from guerdon.engine.pool import PoolError
 from guerdon.engine.run import Engine, score
 
-__all__ = ["DiskCache", "Engine", "FileRun", "PoolError", "Requests", "ResumeError", "Store", "score", "score_file"]
+__all__ = [
+    "DiskCache",
+    "Engine",
+    "FileRun",
+    "PoolError",
+    "Requests",
+    "ResumeError",
+    "Store",
+    "score",
+    "score_file",
+]

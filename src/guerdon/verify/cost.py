@@ -33,6 +33,7 @@ class Cost(Reward):
     """
 
     name = "cost"
+    uses_context = False
 
     def __init__(
         self, price: float = 1.0, of: Spent = "extra", key: str = "cost", tokenizer: TokenSource = None

@@ -33,6 +33,8 @@ class TagFormat(Reward):
     unknown `between`.
     """
 
+    uses_context = False
+
     def __init__(self, tags: Sequence[str], *, between: Between = "whitespace") -> None:
         if isinstance(tags, str) or not tags or len(set(tags)) != len(tags) or not all(tags):
             raise ValueError(f"tags: expected a list of different tag names, got {tags!r}")
@@ -85,6 +87,8 @@ class JsonSchema(Reward):
     Raises `ValueError` where the schema isn't a valid JSON Schema.
     """
 
+    uses_context = False
+
     def __init__(
         self, schema: Mapping[str, Any] | bool, *, tag: str | None = None, fenced: bool = False
     ) -> None:
@@ -134,6 +138,8 @@ class Sections(Reward):
     A 0 comes with a note that says what is missing. Raises `ValueError` for no headings or a heading named
     twice.
     """
+
+    uses_context = False
 
     def __init__(self, headings: Sequence[str], *, allow_empty: bool = False) -> None:
         wanted = [] if isinstance(headings, str) else [_heading(heading) for heading in headings]

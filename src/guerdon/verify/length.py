@@ -28,6 +28,8 @@ def overlong_penalty(length: float, maximum: float, buffer: float) -> float:
 
 
 class _LengthReward(Reward):
+    uses_context = False
+
     def __init__(self, unit: LengthUnit, tokenizer: TokenSource) -> None:
         check_unit(unit)
         self.unit: LengthUnit = unit
@@ -93,7 +95,6 @@ class Overlong(_LengthReward):
     """
 
     name = "overlong"
-    citation = "arXiv 2503.14476"
 
     def __init__(
         self, maximum: float, buffer: float, unit: LengthUnit = "tokens", tokenizer: TokenSource = None

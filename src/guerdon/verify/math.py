@@ -61,6 +61,7 @@ class MathAnswer(Reward):
     """
 
     name = "math"
+    uses_context = False
 
     def __init__(self, extract: Extract = "auto", float_rounding: int = 6, window: int = 20_000) -> None:
         if extract not in get_args(Extract):

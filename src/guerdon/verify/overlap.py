@@ -41,6 +41,8 @@ def reference_texts(reference: Any) -> list[str]:
 class _Overlap(Reward):
     """Compares the last assistant turn with `sample.reference`."""
 
+    uses_context = False
+
     def __init__(self, answer_only: bool, **options: Any) -> None:
         self.answer_only = answer_only
         self.options = options
@@ -80,7 +82,6 @@ class Bleu(_Overlap):
     """
 
     name = "bleu"
-    citation = "arXiv 2505.11080"
 
     def __init__(
         self,
@@ -120,7 +121,6 @@ class Rouge(_Overlap):
     """
 
     name = "rouge"
-    citation = "Lin 2004"
 
     def __init__(
         self, variant: str = "rougeL", tokenizer: str | Tokenizer = "alphanumeric", answer_only: bool = False
@@ -142,7 +142,6 @@ class Chrf(_Overlap):
     """
 
     name = "chrf"
-    citation = "Popović 2015"
 
     def __init__(
         self,
@@ -181,7 +180,6 @@ class BleuRouge(_Overlap):
     """
 
     name = "bleu_rouge"
-    citation = "arXiv 2505.11080"
 
     def __init__(self, answer_only: bool = False) -> None:
         super().__init__(answer_only)

@@ -35,7 +35,7 @@ class Repetition(Reward):
     """
 
     name = "repetition"
-    citation = "arXiv 2502.03373"
+    uses_context = False
 
     def __init__(
         self,

@@ -100,8 +100,6 @@ class ToolCallMatch(Reward):
     the order of the reference.
     """
 
-    citation = "Qian et al., ToolRL: Reward is All Tool Learning Needs, arXiv:2504.13958"
-
     def __init__(
         self, variants: Collection[str] = (), *, mode: Mode = "strict", layout: Layout = "auto"
     ) -> None:

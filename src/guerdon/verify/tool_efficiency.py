@@ -82,6 +82,8 @@ class ToolCount(Reward):
     A text completion shows no results of its own: without `result_tag` it abstains.
     """
 
+    uses_context = False
+
     def __init__(self, result_tag: str | None = None) -> None:
         if result_tag is not None and not result_tag:
             raise ValueError("result_tag: expected the name of a tag, got empty text")
@@ -125,10 +127,6 @@ class ToolEfficiency(Expression):
     Hongru Wang et al., "Acting Less is Reasoning More! Teaching Model to Act Efficiently", arXiv:2504.14870;
     no public code is known. The default of `alpha` and the meaning of `c` are recalled from the paper.
     """
-
-    citation = (
-        "Wang et al., Acting Less is Reasoning More! Teaching Model to Act Efficiently, arXiv:2504.14870"
-    )
 
     def __init__(
         self,
