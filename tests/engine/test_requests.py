@@ -29,7 +29,7 @@ class Judge(BaseHTTPRequestHandler):
             if self.path == "/broken" or (self.path == "/flaky" and seen < 3):
                 self.send_error(503)
                 return
-            server.released.wait(0.02)
+            server.released.wait(0.1 if self.path == "/queued" else 0.02)
             with contextlib.suppress(BrokenPipeError):
                 self.send_response(200)
                 self.end_headers()
@@ -108,8 +108,8 @@ def test_a_lasting_error_fails_with_its_reason(server):
 
 def test_the_deadline_counts_from_when_the_request_starts(server):
     """Sixteen requests, one at a time: the queue takes longer than any one request may, and nothing times out."""
-    paths = ["/slow", *["/x"] * 15]
-    signal = ask(server, paths, concurrency=1, timeout=0.25)
+    paths = ["/slow", *["/queued"] * 15]
+    signal = ask(server, paths, concurrency=1, timeout=1.0)
     assert signal.status[0] == Status.TIMED_OUT
     assert (signal.status[1:] == Status.OK).all()
     assert server.seen["/slow"] == 1

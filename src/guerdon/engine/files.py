@@ -19,7 +19,7 @@ from typing import Any
 
 from guerdon.core.context import Context
 from guerdon.core.io.arrow import load
-from guerdon.core.io.files import replacing, suffix_of
+from guerdon.core.io.files import open_binary, replacing, suffix_of
 from guerdon.core.io.merge import merge_tables
 from guerdon.core.io.reader import Samples, iter_read, read
 from guerdon.core.io.rejects import Reject, write_rejects
@@ -33,7 +33,7 @@ from guerdon.engine.run import Engine
 from guerdon.engine.summary import Summary
 
 CHUNK = 4096
-_COUNTABLE = 4 << 30
+_COUNTABLE = 1 << 30
 
 
 class ResumeError(ValueError):
@@ -156,9 +156,10 @@ def _count_rows(data: Path) -> int | None:
     """Rows for the progress bar, where they are cheap to count."""
     if data.suffix == ".parquet":
         return load("pyarrow.parquet").read_metadata(data).num_rows
-    if data.suffix not in (".jsonl", ".ndjson") or data.stat().st_size > _COUNTABLE:
+    lines = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+    if not data.name.lower().endswith(lines) or data.stat().st_size > _COUNTABLE:
         return None
-    with data.open("rb") as file:
+    with open_binary(data) as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from guerdon.core.extras import need
-from guerdon.core.io import read, sample_record
+from guerdon.core.io import read, sample_record, write_rejects
 from guerdon.core.recipe import describe
 from guerdon.core.registry import create
 from guerdon.core.reward import Reward
@@ -84,7 +84,8 @@ def run(config: TrainConfig, on_step: OnStep | None = None) -> Path:
       rejected, `started`, and once it is done `ended` (UTC);
     - `metrics.jsonl`: one object a logged step, `step` and every finite number that was logged;
     - `rollouts/step-XXXXXX.parquet`: scored completions with advantages, see `write_rollout`;
-    - `checkpoint/`: model and tokenizer, an ordinary Hugging Face checkpoint.
+    - `checkpoint/`: model and tokenizer, an ordinary Hugging Face checkpoint;
+    - `rejects.jsonl`: the rows that can't be read, where there are some.
 
     With `on_step(step, numbers)`, which the main process calls after each step, the trainer itself prints nothing.
 
@@ -116,6 +117,8 @@ def run(config: TrainConfig, on_step: OnStep | None = None) -> Path:
         if is_main:
             out.mkdir(parents=True, exist_ok=True)
             _write_json(out / "run.json", info)
+            if samples.rejects:
+                write_rejects(samples.rejects, out / "rejects.jsonl")
         trainer.train()
         trainer.save_model(str(out / "checkpoint"))
     if is_main:
