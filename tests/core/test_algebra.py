@@ -121,6 +121,16 @@ def test_a_leaf_that_appears_twice_is_scored_once():
     assert signal.outcome.tolist() == [0.0, 2.0, 8.0, 12.0]
 
 
+def test_branches_that_need_different_rows_share_one_scoring():
+    leaf = Prepared(Signal(np.arange(6.0)))
+    high = leaf.when(lambda sample: sample.extra["row"] > 3)
+    even = leaf.when(lambda sample: sample.extra["row"] % 2 == 0)
+    signal = (high + 10 * even)(chats(6))
+    assert leaf.scored.tolist() == [1, 0, 1, 0, 1, 1]
+    assert signal.status.tolist() == [0, 1, 0, 1, 0, 0]
+    assert signal.outcome[signal.ok].tolist() == [0.0, 20.0, 44.0, 5.0]
+
+
 def test_when_scores_only_where_it_applies():
     leaf = Prepared(Signal(np.arange(4.0)))
     signal = leaf.when(lambda sample: sample.extra["row"] > 1)(chats(4))

@@ -59,7 +59,6 @@ def length_or_misfortune(sample):
         return "1.0"
     if text == "thread":
         threading.Thread(target=spin, daemon=True).start()
-        return 1000.0
     return float(len(text))
 
 
@@ -110,10 +109,19 @@ def test_one_bad_sample_costs_only_itself(bad, status, reason):
     assert (signal_.status[good] == Status.OK).all()
 
 
-def test_a_thread_left_spinning_keeps_its_result_and_does_not_slow_the_others():
-    texts, expected, row = around("thread")
-    expected[row] = 1000.0
-    np.testing.assert_array_equal(run(texts).outcome, expected)
+@guerdon.reward
+def company(sample):
+    if sample.completion == "thread":
+        threading.Thread(target=spin, daemon=True).start()
+        return 1000.0
+    return float(threading.active_count())
+
+
+def test_a_thread_left_spinning_keeps_its_result_and_no_other_sample_shares_its_process():
+    texts = ["x"] * 40
+    texts[7] = texts[20] = "thread"
+    signal_ = guerdon.score(company, [Chat("p", text) for text in texts], workers=2)
+    assert signal_.outcome.tolist() == [1000.0 if text == "thread" else 1.0 for text in texts]
 
 
 def test_every_sample_hanging_still_ends():
