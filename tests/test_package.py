@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 import guerdon
 from guerdon.core import registry
@@ -77,3 +78,16 @@ def test_the_typed_marker_is_there():
     from importlib.resources import files
 
     assert files("guerdon").joinpath("py.typed").is_file()
+
+
+def test_every_example_works():
+    for entry in registry.entries():
+        if not entry.factory.__module__.startswith("guerdon."):
+            continue
+        given = yaml.safe_load(entry.example)
+        if "when" in given:
+            text = yaml.safe_dump({"parts": {"correct": "math", "calls": "toolrl"}, "total": given})
+            guerdon.load_reward(text)
+        else:
+            assert given.pop(entry.kind) == entry.name
+            registry.create(entry.name, entry.kind, given)

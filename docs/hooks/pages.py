@@ -44,8 +44,7 @@ def reference() -> str:
             lines += [f"### `{entry.name}`", "", "```python", signature(entry), "```", ""]
             lines += [markdown(entry.doc, inspect.signature(entry.factory).parameters), ""]
             if entry.example:
-                language = "yaml" if entry.example.startswith("{") else "python"
-                lines += [f"```{language}", entry.example, "```", ""]
+                lines += ["```yaml", entry.example, "```", ""]
     return "\n".join(lines)
 
 

@@ -96,4 +96,4 @@ def _world(given: Any) -> Any:
     if isinstance(given, str):
         return create(given, "world")
     arguments = dict(given)
-    return create(str(arguments.pop("name", "")), "world", arguments)
+    return create(str(arguments.pop("world", "")), "world", arguments)

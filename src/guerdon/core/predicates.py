@@ -18,7 +18,7 @@ class SamplePredicate:
         raise NotImplementedError
 
 
-@register("has_reference", kind="predicate")
+@register("has_reference", kind="predicate", example="{when: has_reference, then: correct}")
 class HasReference(SamplePredicate):
     """True where the sample has a reference."""
 
@@ -26,7 +26,7 @@ class HasReference(SamplePredicate):
         return sample.reference is not None
 
 
-@register("has_tool_calls", kind="predicate")
+@register("has_tool_calls", kind="predicate", example="{when: has_tool_calls, then: calls}")
 class HasToolCalls(SamplePredicate):
     """True where a chat's completion has structured tool calls."""
 
@@ -34,7 +34,11 @@ class HasToolCalls(SamplePredicate):
         return isinstance(sample, Chat) and bool(sample.tool_calls)
 
 
-@register("extra_equals", kind="predicate")
+@register(
+    "extra_equals",
+    kind="predicate",
+    example="{when: {predicate: extra_equals, key: domain, value: math}, then: correct}",
+)
 class ExtraEquals(SamplePredicate):
     """True where `extra[key] == value`; a sample without the key is not meant."""
 

@@ -108,7 +108,7 @@ class GroupRelative(Estimator):
         )
 
 
-@register("grpo", kind="credit")
+@register("grpo", kind="credit", example="credit: grpo")
 def grpo(
     *, ddof: int = 1, epsilon: float = 1e-4, singleton: Singleton = "zero", dtype: str = "float32"
 ) -> GroupRelative:
@@ -122,7 +122,7 @@ def grpo(
     return GroupRelative("mean", "std", singleton, ddof, epsilon, dtype=dtype)
 
 
-@register("dr_grpo", kind="credit")
+@register("dr_grpo", kind="credit", example="credit: dr_grpo")
 def dr_grpo(*, singleton: Singleton = "zero", dtype: str = "float32") -> GroupRelative:
     """Group-relative advantages without a std: `A_{i,t} = r_i − mean_g` at every token of sample i.
 
@@ -135,7 +135,7 @@ def dr_grpo(*, singleton: Singleton = "zero", dtype: str = "float32") -> GroupRe
     return GroupRelative("mean", "none", singleton, dtype=dtype)
 
 
-@register("rloo", kind="credit")
+@register("rloo", kind="credit", example="credit: rloo")
 def rloo(*, singleton: Singleton = "zero", dtype: str = "float32") -> GroupRelative:
     """Leave-one-out: `A_{i,t} = r_i − Σ_{j≠i} r_j / (k_g − 1)` at every token of sample i.
 
@@ -145,7 +145,7 @@ def rloo(*, singleton: Singleton = "zero", dtype: str = "float32") -> GroupRelat
     return GroupRelative("leave_one_out", "none", singleton, dtype=dtype)
 
 
-@register("batch_std", kind="credit")
+@register("batch_std", kind="credit", example="credit: batch_std")
 def batch_std(
     *,
     of: Scale = "batch_std",
@@ -166,7 +166,7 @@ def batch_std(
     return GroupRelative("mean", of, singleton, ddof, epsilon, dtype=dtype)
 
 
-@register("step_group_relative", kind="credit")
+@register("step_group_relative", kind="credit", example="credit: step_group_relative")
 @dataclass
 class StepGroupRelative(Estimator):
     """Outcome advantage plus the discounted return of step rewards that are normalised over the group.

@@ -160,7 +160,7 @@ def check(sample: Chat) -> Check:
     return Check(right_call, numbers == [answer])
 
 
-@register("arithmetic", kind="world", example="arithmetic(operations=2)")
+@register("arithmetic", kind="world", example="{world: arithmetic, operations: 2}")
 class Arithmetic:
     """Word problems of `operations` steps, left to right, over whole numbers.
 

@@ -14,7 +14,7 @@ from guerdon.shape.channel import Channel, ChannelTransform, Floats
 from guerdon.shape.statistics import STD_FLOOR, check_normalization, group_statistics
 
 
-@register("center", kind="transform")
+@register("center", kind="transform", example="{transform: center, over: group}")
 class Center(ChannelTransform):
     """Subtract the mean of the group, or of the batch: `x_i ↦ x_i − mean`.
 
@@ -59,7 +59,7 @@ class Normalize(ChannelTransform):
         )
 
 
-@register("group_normalize", kind="transform")
+@register("group_normalize", kind="transform", example="{transform: group_normalize, ddof: 1}")
 class GroupNormalize(Normalize):
     """z-score within each group: `x_i ↦ (x_i − mean_g) / (std_g + epsilon)`.
 
@@ -73,7 +73,7 @@ class GroupNormalize(Normalize):
     scope = "group"
 
 
-@register("batch_normalize", kind="transform")
+@register("batch_normalize", kind="transform", example="{transform: batch_normalize}")
 class BatchNormalize(Normalize):
     """z-score over the whole batch: `x_i ↦ (x_i − mean) / (std + epsilon)`.
 

@@ -13,7 +13,7 @@ from guerdon.shape.arrays import check_number
 from guerdon.shape.channel import Channel, ChannelTransform, Floats
 
 
-@register("affine", kind="transform")
+@register("affine", kind="transform", example="{transform: affine, scale: 0.5, shift: -1.0}")
 class Affine(ChannelTransform):
     """Scale and shift: `x ↦ scale · x + shift`.
 
@@ -34,7 +34,7 @@ class Affine(ChannelTransform):
             return self.scale * values + self.shift, self.scale
 
 
-@register("clip", kind="transform")
+@register("clip", kind="transform", example="{transform: clip, low: -1.0, high: 1.0}")
 class Clip(ChannelTransform):
     """Limit to an interval: `x ↦ min(max(x, low), high)`.
 
@@ -60,7 +60,7 @@ class Clip(ChannelTransform):
         return np.clip(values, self.low, self.high), None
 
 
-@register("threshold", kind="transform")
+@register("threshold", kind="transform", example="{transform: threshold, at: 0.5}")
 class Threshold(ChannelTransform):
     """Two levels: `x ↦ above` where `x ≥ at`, else `below`.
 

@@ -15,7 +15,7 @@ from guerdon.shape.channel import Channel, ChannelTransform, Floats
 from guerdon.shape.statistics import STD_FLOOR, check_normalization
 
 
-@register("running_normalize", kind="transform")
+@register("running_normalize", kind="transform", example="{transform: running_normalize}")
 class RunningNormalize(ChannelTransform):
     """z-score by the running mean and std: `x ↦ (x − mean) / (std + epsilon)`.
 

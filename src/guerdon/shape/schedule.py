@@ -17,7 +17,11 @@ from guerdon.core.transform import Transform
 from guerdon.shape.arrays import check_choice, check_number
 
 
-@register("schedule", kind="transform")
+@register(
+    "schedule",
+    kind="transform",
+    example="{transform: schedule, points: [[0, 0.0], [100, 1.0]], interpolation: cosine}",
+)
 class Schedule(Transform):
     """Multiply outcome and dense values by a factor that depends on the training step.
 

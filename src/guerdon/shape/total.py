@@ -18,7 +18,7 @@ from guerdon.shape.arrays import check_choice
 Reduction: TypeAlias = Literal["sum", "mean", "min", "last"]
 
 
-@register("total", kind="transform")
+@register("total", kind="transform", example="{transform: total, reduce: min}")
 class Total(Transform):
     """Reduce the dense channel to a number and add it to the outcome: `outcome_i + reduce(values_i)`.
 

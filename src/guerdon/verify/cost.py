@@ -16,7 +16,7 @@ from guerdon.verify.units import TokenSource, units_of
 Spent: TypeAlias = Literal["tool_calls", "tokens", "extra"]
 
 
-@register("cost")
+@register("cost", example="{reward: cost, of: tool_calls, price: 0.1}")
 class Cost(Reward):
     """Minus the price of what a completion used, at most 0.
 

@@ -18,7 +18,7 @@ from guerdon.core.tagged import blocks, count, last
 Between: TypeAlias = Literal["nothing", "newline", "whitespace", "anything"]
 
 
-@register("tags", example='tags(["think", "answer"])')
+@register("tags", example="{reward: tags, tags: [think, answer]}")
 class TagFormat(Reward):
     """1 where the last assistant turn is the required tagged blocks, in order and each exactly once, else 0.
 
@@ -72,7 +72,9 @@ class TagFormat(Reward):
         return gap == ("\n" if self.between == "newline" else "")
 
 
-@register("json_schema", example='json_schema({"type": "object", "required": ["answer"]}, tag="answer")')
+@register(
+    "json_schema", example="{reward: json_schema, tag: answer, schema: {type: object, required: [city]}}"
+)
 class JsonSchema(Reward):
     """1 where the last assistant turn is JSON that satisfies a JSON Schema, else 0.
 
@@ -126,7 +128,7 @@ class JsonSchema(Reward):
         return Score(0.0, parts={"parses": 1.0, "valid": 0.0}, note=note)
 
 
-@register("sections", example='sections(["Summary", "Evidence", "Conclusion"])')
+@register("sections", example="{reward: sections, headings: [Summary, Evidence, Conclusion]}")
 class Sections(Reward):
     """1 where the last assistant turn has the required sections, in order and with text in each, else 0.
 

@@ -39,7 +39,7 @@ class _LengthReward(Reward):
         return len(units_of(sample, self.unit, self.tokenizer))
 
 
-@register("length")
+@register("length", example="{reward: length, low: 50, high: 200, margin: 50}")
 class Length(_LengthReward):
     """How well the length of a completion fits a band, in [0, 1].
 
@@ -78,7 +78,7 @@ class Length(_LengthReward):
         return length_band(self.length(sample), self.low, self.high, self.margin)
 
 
-@register("overlong")
+@register("overlong", example="{reward: overlong, maximum: 2048, buffer: 256}")
 class Overlong(_LengthReward):
     """Soft penalty for completions that come close to the length limit or pass it, in [-1, 0].
 

@@ -64,7 +64,7 @@ class _Overlap(Reward):
         return value if text.strip() else 0.0
 
 
-@register("bleu")
+@register("bleu", example="{reward: bleu, answer_only: true}")
 class Bleu(_Overlap):
     """Sentence BLEU of the completion against its references, in [0, 1].
 
@@ -109,7 +109,7 @@ class Bleu(_Overlap):
         return sentence_bleu(text, references, **self.options)
 
 
-@register("rouge")
+@register("rouge", example="{reward: rouge, variant: rouge1}")
 class Rouge(_Overlap):
     """ROUGE F1 of the completion against its best reference, in [0, 1].
 
@@ -131,7 +131,7 @@ class Rouge(_Overlap):
         return sentence_rouge(text, references, **self.options)
 
 
-@register("chrf")
+@register("chrf", example="{reward: chrf, word_order: 2}")
 class Chrf(_Overlap):
     """Character n-gram F-score of the completion against its best reference, in [0, 1].
 
@@ -167,7 +167,7 @@ class Chrf(_Overlap):
         return sentence_chrf(text, references, **self.options)
 
 
-@register("bleu_rouge")
+@register("bleu_rouge", example="{reward: bleu_rouge}")
 class BleuRouge(_Overlap):
     """Harmonic mean of BLEU and ROUGE-L, in [0, 1].
 

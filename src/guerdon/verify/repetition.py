@@ -20,7 +20,7 @@ def repeated_share(tokens: Sequence[Hashable], ngram_size: int) -> float:
     return 1 - len(set(zip(*(tokens[i:] for i in range(ngram_size)), strict=False))) / total
 
 
-@register("repetition")
+@register("repetition", example="{reward: repetition, ngram_size: 4, max_penalty: -0.5}")
 class Repetition(Reward):
     """Penalty in proportion to the share of repeated n-grams, in (max_penalty, 0].
 

@@ -44,7 +44,7 @@ _PARTS = ("format", "correctness", "length")
 _REMEMBERED_LENGTH = 4096
 
 
-@register("toolrl", example='toolrl(variants=["CORRECTMAX1"])')
+@register("toolrl", example="{reward: toolrl, variants: [CORRECTMAX1]}")
 class ToolCallMatch(Reward):
     """Format bit plus graded match of a turn's tool calls with the expected ones.
 

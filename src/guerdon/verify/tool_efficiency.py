@@ -70,7 +70,7 @@ def tool_productivity(correct: ArrayLike, calls: ArrayLike) -> float:
     return float((right > 0).sum() / total) if total > 0 else math.nan
 
 
-@register("tool_count", example='tool_count() or tool_count(result_tag="information")')
+@register("tool_count", example="{reward: tool_count, result_tag: information}")
 class ToolCount(Reward):
     """How many tool calls were executed: a count of at least 0, meant as a part of other rewards.
 
@@ -101,7 +101,7 @@ class ToolCount(Reward):
         return Score(float(executed), parts={"unanswered": float(unanswered)})
 
 
-@register("otc", example='otc("math", c=4)')
+@register("otc", example="{reward: otc, correct: math, c: 4}")
 class ToolEfficiency(Expression):
     """Correctness times the efficiency of the tool calls: a wrong answer gains nothing from calling less.
 
