@@ -21,9 +21,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import guerdon
 from guerdon.core.context import Context
 from guerdon.core.guarded import explain
 from guerdon.core.reward import Reward
@@ -39,6 +41,12 @@ _CHUNK_BYTES = 8 << 20
 _POLL = 0.02
 _RECEIVE = 1 << 18
 _STILLBORN = 3
+# The package may be where only this process looks for it.
+_PACKAGE = str(Path(guerdon.__file__).resolve().parents[1])
+_NURSERY = (
+    "import socket, sys; sys.path.insert(0, sys.argv[1]); from guerdon.engine.worker import nursery; "
+    "nursery(socket.socket(fileno=int(sys.argv[2])))"
+)
 
 
 class PoolError(RuntimeError):
@@ -101,7 +109,7 @@ class WorkerPool:
         single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         with theirs:
             self._nursery = subprocess.Popen(
-                [sys.executable, "-m", "guerdon.engine.worker", str(theirs.fileno())],
+                [sys.executable, "-c", _NURSERY, _PACKAGE, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **single},

@@ -1,4 +1,4 @@
-"""The other side of the pool. Run as a program it is the *nursery*, which loads the rewards once and forks workers.
+"""The other side of the pool. A process of its own, the *nursery*, loads the rewards once and forks workers.
 
 The nursery has one thread, so that forking is safe whatever threads the caller runs, and a fork takes milliseconds
 where a fresh interpreter with its imports would take a second. A worker scores units until it is told to stop, is
@@ -139,7 +139,3 @@ def _one(leaf: Reward, body: bytes, count: int, context: Context, number: int, s
         return failures(count, "MemoryError: the memory limit was reached")
     except BaseException as error:
         return failures(count, f"{explain(error)} (raised where only Exception is expected)")
-
-
-if __name__ == "__main__":
-    nursery(socket.socket(fileno=int(sys.argv[1])))
