@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -177,3 +179,22 @@ def test_progress_is_shown_on_standard_error(capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "20/20" in shown.err
+
+
+@guerdon.reward
+def unhurried(sample):
+    time.sleep(0.005)
+    return float(len(sample.completion))
+
+
+def test_an_interrupted_engine_can_be_used_again():
+    """What an interrupted call left with the workers must not be taken for results of the next one."""
+
+    def interrupt(count):
+        raise KeyboardInterrupt
+
+    with Engine(unhurried, workers=2) as engine:
+        with pytest.raises(KeyboardInterrupt):
+            engine.score([Chat("p", "x" * 50)] * 40, advance=interrupt)
+        again = engine.score([Chat("p", "x" * i) for i in range(40)])
+    assert again.outcome.tolist() == [float(i) for i in range(40)]

@@ -198,13 +198,22 @@ class WorkerPool:
         for worker in self._workers:
             worker.outbox += self._context
         job = _Job(index, units, seed, on_result)
-        while job.open:
-            for worker in self._workers:
-                self._feed(worker, job)
-            for key, events in self._selector.select(self._patience()):
-                self._exchange(key.data, events, job)
-            if self.timeout is not None:
-                self._cut(job)
+        try:
+            while job.open:
+                for worker in self._workers:
+                    self._feed(worker, job)
+                for key, events in self._selector.select(self._patience()):
+                    self._exchange(key.data, events, job)
+                if self.timeout is not None:
+                    self._cut(job)
+        except PoolError:
+            raise
+        except BaseException:
+            # What the workers still hold would be answered in the next run, under numbers that mean other units there.
+            for worker in list(self._workers):
+                self._bury(worker)
+                self._start_worker()
+            raise
 
     def _patience(self) -> float | None:
         """How long to wait for news: until the next unit may pass its limit, looking again soon where none is known."""
