@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pkgutil
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,17 @@ import pytest
 from guerdon.core.context import Context
 from guerdon.core.samples import Chat
 from guerdon.verify.tool_calls import ToolCallMatch
+from tests.golden import adapters
 
 from .__main__ import main
 from .adapters import load_adapters
 from .replay import DISPUTED, CaseFileError, difference, read_cases, replay_folder
 
-SLUGS = ["toolrl", "otc-po", "bleuberi"]
+SLUGS = [
+    module.name.replace("_", "-")
+    for module in pkgutil.iter_modules(adapters.__path__)
+    if module.name != "registry"
+]
 
 
 @pytest.mark.parametrize("slug", SLUGS)

@@ -13,15 +13,19 @@ from guerdon.credit.estimators import (
     rloo,
 )
 from guerdon.credit.group_relative import ZeroVariance, group_relative, zero_variance_groups
+from guerdon.credit.information_gain import answer_belief, information_gain
 from guerdon.credit.returns import discounted_returns, gae, lambda_returns
 from guerdon.credit.spans import token_spans
 from guerdon.credit.spread import broadcast_outcome, spread_steps
+from guerdon.credit.turn_group import TurnGroupRelative, positional_group_advantages, turn_group_advantages
 
 __all__ = [
     "Estimator",
     "GroupRelative",
     "StepGroupRelative",
+    "TurnGroupRelative",
     "ZeroVariance",
+    "answer_belief",
     "batch_std",
     "broadcast_outcome",
     "discounted_returns",
@@ -29,9 +33,12 @@ __all__ = [
     "gae",
     "group_relative",
     "grpo",
+    "information_gain",
     "lambda_returns",
+    "positional_group_advantages",
     "rloo",
     "spread_steps",
     "token_spans",
+    "turn_group_advantages",
     "zero_variance_groups",
 ]

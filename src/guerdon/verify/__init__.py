@@ -11,11 +11,17 @@ from guerdon.verify.call_matching import (
 from guerdon.verify.chrf import sentence_chrf
 from guerdon.verify.cost import Cost
 from guerdon.verify.format import JsonSchema, Sections, TagFormat, parse_json
+from guerdon.verify.judged_search import JudgedSearch, judged_search_score
 from guerdon.verify.length import Length, Overlong, length_band, overlong_penalty
 from guerdon.verify.math import MathAnswer
 from guerdon.verify.overlap import Bleu, BleuRouge, Chrf, Rouge
+from guerdon.verify.qa import QuestionAnswer, cover_match, exact_match, normalize_answer, token_f1
 from guerdon.verify.repetition import Repetition, repeated_share
 from guerdon.verify.rouge import sentence_rouge
+from guerdon.verify.routing import RoutedAnswer, RunningCostReward, routing_reward
+from guerdon.verify.routing_format import RoutingFormat
+from guerdon.verify.search_quality import SearchQuality, novel_rounds
+from guerdon.verify.tagged_answer import TaggedAnswerF1
 from guerdon.verify.tool_calls import ToolCallMatch
 from guerdon.verify.tool_efficiency import (
     ToolCount,
@@ -47,6 +53,35 @@ register_method(
     public="guerdon.verify.Bleu",
 )
 
+register_method(
+    "igpo",
+    title="Information Gain-based Policy Optimization: A Simple and Effective Approach for Multi-Turn LLM Agents",
+    arxiv="2510.14967",
+    room="verify",
+    public="guerdon.verify.TaggedAnswerF1",
+)
+register_method(
+    "reseek",
+    title="ReSeek: A Self-Correcting Framework for Search Agents with Instructive Rewards",
+    arxiv="2510.00568",
+    room="verify",
+    public="guerdon.verify.JudgedSearch",
+)
+register_method(
+    "router-r1",
+    title="Router-R1: Teaching LLMs Multi-Round Routing and Aggregation via Reinforcement Learning",
+    arxiv="2506.09033",
+    room="verify",
+    public="guerdon.verify.RoutedAnswer",
+)
+register_method(
+    "smartsearch",
+    title="SmartSearch: Process Reward-Guided Query Refinement for Search Agents",
+    arxiv="2601.04888",
+    room="verify",
+    public="guerdon.verify.SearchQuality",
+)
+
 __all__ = [
     "SACREBLEU",
     "Bleu",
@@ -54,28 +89,42 @@ __all__ = [
     "Chrf",
     "Cost",
     "JsonSchema",
+    "JudgedSearch",
     "Length",
     "MathAnswer",
     "Overlong",
+    "QuestionAnswer",
     "Repetition",
     "Rouge",
+    "RoutedAnswer",
+    "RoutingFormat",
+    "RunningCostReward",
+    "SearchQuality",
     "Sections",
     "TagFormat",
+    "TaggedAnswerF1",
     "ToolCallMatch",
     "ToolCount",
     "ToolEfficiency",
+    "cover_match",
+    "exact_match",
     "greedy_assignment",
+    "judged_search_score",
     "length_band",
     "multiset_jaccard",
+    "normalize_answer",
+    "novel_rounds",
     "otc_grpo_factor",
     "otc_ppo_factor",
     "overlong_penalty",
     "parameter_match",
     "parse_json",
     "repeated_share",
+    "routing_reward",
     "sentence_bleu",
     "sentence_chrf",
     "sentence_rouge",
+    "token_f1",
     "tool_productivity",
     "whole_call_match",
 ]
