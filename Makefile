@@ -52,5 +52,5 @@ clean:
 	@touch $@
 
 .venv/dev.stamp: .venv/torch.stamp pyproject.toml
-	$(BIN)/pip install --quiet -e '.[train,serve,ray,dev,docs]'
+	$(BIN)/pip install --quiet -e '.[train,serve,ray,encoder,sql,dev,docs]'
 	@touch $@

@@ -18,7 +18,16 @@ from guerdon.engine.run import score
 
 __version__ = "0.1.0"
 
-set_rooms(["guerdon.core.predicates", "guerdon.verify", "guerdon.shape", "guerdon.credit", "guerdon.lab"])
+set_rooms(
+    [
+        "guerdon.core.predicates",
+        "guerdon.verify",
+        "guerdon.models",
+        "guerdon.shape",
+        "guerdon.credit",
+        "guerdon.lab",
+    ]
+)
 
 __all__ = [
     "Abstain",

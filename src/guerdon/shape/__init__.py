@@ -3,14 +3,26 @@
 Nothing here reads what a sample says; a transform sees numbers, groups and the context.
 """
 
+from guerdon.core.registry import register_method
 from guerdon.shape.channel import ChannelTransform
 from guerdon.shape.combine import NormalizedSum, normalized_sum, zscore_average
 from guerdon.shape.normalize import BatchNormalize, Center, GroupNormalize
+from guerdon.shape.percentile import PercentileNormalize
 from guerdon.shape.pointwise import Affine, Clip, Threshold
+from guerdon.shape.process_outcome import ProcessOutcome, step_rewards
+from guerdon.shape.routing import ExtraIn, NotRouted, route
 from guerdon.shape.running import RunningNormalize
 from guerdon.shape.schedule import Schedule
 from guerdon.shape.statistics import GroupStatistics, group_statistics
 from guerdon.shape.total import Total
+
+register_method(
+    "ppr",
+    title="Hybrid Reward Normalization for Process-supervised Non-verifiable Agentic Tasks",
+    arxiv="2509.25598",
+    room="shape",
+    public="guerdon.shape.ProcessOutcome",
+)
 
 __all__ = [
     "Affine",
@@ -18,14 +30,20 @@ __all__ = [
     "Center",
     "ChannelTransform",
     "Clip",
+    "ExtraIn",
     "GroupNormalize",
     "GroupStatistics",
     "NormalizedSum",
+    "NotRouted",
+    "PercentileNormalize",
+    "ProcessOutcome",
     "RunningNormalize",
     "Schedule",
     "Threshold",
     "Total",
     "group_statistics",
     "normalized_sum",
+    "route",
+    "step_rewards",
     "zscore_average",
 ]

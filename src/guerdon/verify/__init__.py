@@ -1,6 +1,8 @@
 """Rewards computed from rules: mathematics, output format, tool calls, overlap with references, length and cost."""
 
 from guerdon.core.registry import register_method
+from guerdon.verify.bandit import BanditChoice, strategic_reward, ucb_action
+from guerdon.verify.bandit_runs import cumulative_regret, greedy_fraction, min_fraction, suffix_failure
 from guerdon.verify.bleu import SACREBLEU, sentence_bleu
 from guerdon.verify.call_matching import (
     greedy_assignment,
@@ -82,8 +84,17 @@ register_method(
     public="guerdon.verify.SearchQuality",
 )
 
+register_method(
+    "meta-bandit-greedy",
+    title="When Greedy Wins: Emergent Exploitation Bias in Meta-Bandit LLM Training",
+    arxiv="2509.24923",
+    room="verify",
+    public="guerdon.verify.BanditChoice",
+)
+
 __all__ = [
     "SACREBLEU",
+    "BanditChoice",
     "Bleu",
     "BleuRouge",
     "Chrf",
@@ -107,10 +118,13 @@ __all__ = [
     "ToolCount",
     "ToolEfficiency",
     "cover_match",
+    "cumulative_regret",
     "exact_match",
     "greedy_assignment",
+    "greedy_fraction",
     "judged_search_score",
     "length_band",
+    "min_fraction",
     "multiset_jaccard",
     "normalize_answer",
     "novel_rounds",
@@ -124,7 +138,10 @@ __all__ = [
     "sentence_bleu",
     "sentence_chrf",
     "sentence_rouge",
+    "strategic_reward",
+    "suffix_failure",
     "token_f1",
     "tool_productivity",
+    "ucb_action",
     "whole_call_match",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from guerdon.core.algebra import Expression, name_parts
 from guerdon.core.context import Context
+from guerdon.core.recent import RecentValues
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward, Scope
 from guerdon.core.signal import Signal, Status
@@ -43,14 +43,12 @@ class RunningCostReward:
         self, window: int = 1000, percentiles: tuple[float, float] = (5.0, 95.0), epsilon: float = 1e-8
     ) -> None:
         low, high = percentiles
-        if window < 1:
-            raise ValueError(f"window: expected at least 1, got {window}")
         if not 0 <= low < high <= 100:
             raise ValueError(f"percentiles: expected 0 <= low < high <= 100, got {percentiles}")
         if not (math.isfinite(epsilon) and epsilon > 0):
             raise ValueError(f"epsilon: expected a finite number above 0, got {epsilon}")
         self.percentiles, self.epsilon = (low, high), epsilon
-        self._recent = deque[float](maxlen=window)
+        self._recent = RecentValues(window)
 
     def __call__(self, costs: ArrayLike) -> NDArray[np.float64]:
         """C of each cost (n,), in order. Raises `ValueError` where one is negative or not finite; then none enters."""
@@ -60,19 +58,19 @@ class RunningCostReward:
         return np.array([self._judge(math.sqrt(cost)) for cost in roots.tolist()], dtype=np.float64)
 
     def _judge(self, root: float) -> float:
-        self._recent.append(root)
-        low, high = np.percentile(np.asarray(self._recent), self.percentiles).tolist()
+        self._recent.enter(root)
+        low, high = map(self._recent.percentile, self.percentiles)
         if high - low < self.epsilon:
             return 0.5
         return 1.0 - min(max((root - low) / (high - low), 0.0), 1.0)
 
     def state_dict(self) -> dict[str, Any]:
         """What has to be saved to go on later."""
-        return {"recent": list(self._recent)}
+        return {"recent": self._recent.values()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-        self._recent = deque(map(float, state["recent"]), maxlen=self._recent.maxlen)
+        self._recent = RecentValues(self._recent.window, map(float, state["recent"]))
 
 
 class RoutedScore(NamedTuple):

@@ -1,0 +1,64 @@
+"""Losses of a preference as functions of its margin, by which the chosen answer beats the rejected one."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import array_api_compat
+
+Array: TypeAlias = Any
+"""A NumPy array or a torch tensor."""
+
+_compat: Any = array_api_compat
+
+
+def implicit_reward_margin(
+    policy_chosen: Array, policy_rejected: Array, ref_chosen: Array, ref_rejected: Array, beta: float = 0.1
+) -> Array:
+    """Margin of DPO: the difference of the implicit rewards `beta · log(π / π_ref)`.
+
+        margin = beta · ((log π(y_c|x) − log π_ref(y_c|x)) − (log π(y_r|x) − log π_ref(y_r|x)))
+
+    Args:
+        policy_chosen, policy_rejected: (n,) log-probabilities of the chosen and the rejected answer under the
+            policy, summed over the tokens that the policy wrote; for an agent's trajectory those of all
+            turns, without what the environment answered.
+        ref_chosen, ref_rejected: (n,) the same under the reference policy.
+        beta: > 0, the strength of the implied KL penalty.
+
+    Returns:
+        (n,) in the namespace of the inputs, differentiable in torch. Sums make margins in the hundreds
+        ordinary, and answers of unlike length make them large by length alone.
+
+    Raises:
+        ValueError: where shapes differ or `beta` isn't above 0. Non-finite log-probabilities pass through,
+            so that a training loop sees them.
+
+    R. Rafailov et al., "Direct Preference Optimization: Your Language Model is Secretly a Reward Model",
+    arXiv 2305.18290. On pairs of a guided success and a failure: "Agent-RLVR: Training Software Engineering
+    Agents via Guidance and Environment Rewards", arXiv 2506.11425, where the guidance is left out of the
+    prompt that both are scored under.
+    """
+    if not beta > 0:
+        raise ValueError(f"beta: expected a number above 0, got {beta}")
+    shape = tuple(policy_chosen.shape)
+    given = {"policy_rejected": policy_rejected, "ref_chosen": ref_chosen, "ref_rejected": ref_rejected}
+    for name, array in given.items():
+        if tuple(array.shape) != shape:
+            raise ValueError(f"{name}: expected shape {shape} as policy_chosen, got {tuple(array.shape)}")
+    return beta * ((policy_chosen - ref_chosen) - (policy_rejected - ref_rejected))
+
+
+def logistic_loss(margin: Array) -> Array:
+    """Negative log-likelihood of a preference under the Bradley–Terry model, at least 0.
+
+        loss = −log σ(margin) = log(exp(0) + exp(−margin))
+
+    `margin` (n,) real, of any size and infinite too: the second form, taken as one operation, neither
+    overflows nor loses the tail, and its gradient in torch is `σ(margin) − 1`. The result is like `margin`;
+    a NaN stays one.
+
+    R. A. Bradley, M. E. Terry, "Rank analysis of incomplete block designs", Biometrika 1952.
+    """
+    xp = _compat.array_namespace(margin)
+    return xp.logaddexp(xp.zeros_like(margin), -margin)
