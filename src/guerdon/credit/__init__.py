@@ -14,6 +14,7 @@ from guerdon.credit.estimators import (
 )
 from guerdon.credit.group_relative import ZeroVariance, group_relative, zero_variance_groups
 from guerdon.credit.information_gain import answer_belief, information_gain
+from guerdon.credit.masks import segment_mask
 from guerdon.credit.returns import discounted_returns, gae, lambda_returns
 from guerdon.credit.spans import token_spans
 from guerdon.credit.spread import broadcast_outcome, spread_steps
@@ -37,6 +38,7 @@ __all__ = [
     "lambda_returns",
     "positional_group_advantages",
     "rloo",
+    "segment_mask",
     "spread_steps",
     "token_spans",
     "turn_group_advantages",

@@ -4,6 +4,7 @@ from guerdon.core.registry import register_method
 from guerdon.verify.bandit import BanditChoice, strategic_reward, ucb_action
 from guerdon.verify.bandit_runs import cumulative_regret, greedy_fraction, min_fraction, suffix_failure
 from guerdon.verify.bleu import SACREBLEU, sentence_bleu
+from guerdon.verify.boxed import LastBoxed, last_boxed
 from guerdon.verify.call_matching import (
     greedy_assignment,
     multiset_jaccard,
@@ -16,8 +17,13 @@ from guerdon.verify.format import JsonSchema, Sections, TagFormat, parse_json
 from guerdon.verify.judged_search import JudgedSearch, judged_search_score
 from guerdon.verify.length import Length, Overlong, length_band, overlong_penalty
 from guerdon.verify.math import MathAnswer
+from guerdon.verify.math_grading import answers_equal
+from guerdon.verify.nugget_labels import parse_labels
+from guerdon.verify.nuggets import NuggetLabels, label_f1, nugget_recall
 from guerdon.verify.overlap import Bleu, BleuRouge, Chrf, Rouge
+from guerdon.verify.programs import final_answer, last_program
 from guerdon.verify.qa import QuestionAnswer, cover_match, exact_match, normalize_answer, token_f1
+from guerdon.verify.reasoning_steps import ReasoningStep, ToolSteps, parse_steps
 from guerdon.verify.repetition import Repetition, repeated_share
 from guerdon.verify.rouge import sentence_rouge
 from guerdon.verify.routing import RoutedAnswer, RunningCostReward, routing_reward
@@ -32,6 +38,8 @@ from guerdon.verify.tool_efficiency import (
     otc_ppo_factor,
     tool_productivity,
 )
+from guerdon.verify.tool_integrated import ToolIntegratedMath
+from guerdon.verify.tool_use import tool_overuse, tool_step_counts
 
 register_method(
     "toolrl",
@@ -91,6 +99,34 @@ register_method(
     room="verify",
     public="guerdon.verify.BanditChoice",
 )
+register_method(
+    "tora",
+    title="ToRA: A Tool-Integrated Reasoning Agent for Mathematical Problem Solving",
+    arxiv="2309.17452",
+    room="verify",
+    public="guerdon.verify.ToolIntegratedMath",
+)
+register_method(
+    "retool",
+    title="ReTool: Reinforcement Learning for Strategic Tool Use in LLMs",
+    arxiv="2504.11536",
+    room="verify",
+    public="guerdon.verify.LastBoxed",
+)
+register_method(
+    "smart-agent",
+    title="SMART: Self-Aware Agent for Tool Overuse Mitigation",
+    arxiv="2502.11435",
+    room="verify",
+    public="guerdon.verify.parse_steps",
+)
+register_method(
+    "search-gen-v",
+    title="An Efficient Rubric-based Generative Verifier for Search-Augmented LLMs",
+    arxiv="2510.14660",
+    room="verify",
+    public="guerdon.verify.NuggetLabels",
+)
 
 __all__ = [
     "SACREBLEU",
@@ -101,10 +137,13 @@ __all__ = [
     "Cost",
     "JsonSchema",
     "JudgedSearch",
+    "LastBoxed",
     "Length",
     "MathAnswer",
+    "NuggetLabels",
     "Overlong",
     "QuestionAnswer",
+    "ReasoningStep",
     "Repetition",
     "Rouge",
     "RoutedAnswer",
@@ -117,22 +156,32 @@ __all__ = [
     "ToolCallMatch",
     "ToolCount",
     "ToolEfficiency",
+    "ToolIntegratedMath",
+    "ToolSteps",
+    "answers_equal",
     "cover_match",
     "cumulative_regret",
     "exact_match",
+    "final_answer",
     "greedy_assignment",
     "greedy_fraction",
     "judged_search_score",
+    "label_f1",
+    "last_boxed",
+    "last_program",
     "length_band",
     "min_fraction",
     "multiset_jaccard",
     "normalize_answer",
     "novel_rounds",
+    "nugget_recall",
     "otc_grpo_factor",
     "otc_ppo_factor",
     "overlong_penalty",
     "parameter_match",
     "parse_json",
+    "parse_labels",
+    "parse_steps",
     "repeated_share",
     "routing_reward",
     "sentence_bleu",
@@ -141,7 +190,9 @@ __all__ = [
     "strategic_reward",
     "suffix_failure",
     "token_f1",
+    "tool_overuse",
     "tool_productivity",
+    "tool_step_counts",
     "ucb_action",
     "whole_call_match",
 ]
