@@ -29,6 +29,7 @@ from guerdon.verify.rouge import sentence_rouge
 from guerdon.verify.routing import RoutedAnswer, RunningCostReward, routing_reward
 from guerdon.verify.routing_format import RoutingFormat
 from guerdon.verify.search_quality import SearchQuality, novel_rounds
+from guerdon.verify.sql import SqlExecution, SqlFormat, SqlNgram, SqlSchemaLinking, SqlSyntax
 from guerdon.verify.tagged_answer import TaggedAnswerF1
 from guerdon.verify.tool_calls import ToolCallMatch
 from guerdon.verify.tool_efficiency import (
@@ -127,6 +128,13 @@ register_method(
     room="verify",
     public="guerdon.verify.NuggetLabels",
 )
+register_method(
+    "reasoning-sql",
+    title="Reasoning-SQL: Reinforcement Learning with SQL Tailored Partial Rewards for Reasoning-Enhanced Text-to-SQL",
+    arxiv="2503.23157",
+    room="verify",
+    public="guerdon.verify.SqlExecution",
+)
 
 __all__ = [
     "SACREBLEU",
@@ -151,6 +159,11 @@ __all__ = [
     "RunningCostReward",
     "SearchQuality",
     "Sections",
+    "SqlExecution",
+    "SqlFormat",
+    "SqlNgram",
+    "SqlSchemaLinking",
+    "SqlSyntax",
     "TagFormat",
     "TaggedAnswerF1",
     "ToolCallMatch",
