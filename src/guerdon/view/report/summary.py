@@ -125,7 +125,7 @@ def groups(scores: Scores, *, tolerance: float = 1e-9) -> dict[str, NDArray[Any]
         "failed": np.bincount(code[status >= Status.FAILED], minlength=count),
         "abstained": np.bincount(code[status == Status.ABSTAINED], minlength=count),
         "mean": mean,
-        "std": std,
+        "std": np.where(flat, 0.0, std),
         "min": np.where(number > 0, low, np.nan),
         "max": np.where(number > 0, high, np.nan),
         "flat": flat,
