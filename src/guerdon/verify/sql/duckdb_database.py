@@ -22,14 +22,13 @@ from guerdon.verify.sql.database import (
 )
 
 _CONFIG = {
+    # Without files, a name in a query can't mean a data frame in the caller's Python code either.
     "enable_external_access": False,
     "autoload_known_extensions": False,
     "autoinstall_known_extensions": False,
     "temp_directory": "",
     "memory_limit": "1GB",
     "threads": 1,
-    # Otherwise a name in a query could mean a data frame in the caller's Python code.
-    "python_enable_replacements": False,
     "lock_configuration": True,
 }
 _BATCH = 256
