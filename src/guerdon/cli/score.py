@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -31,7 +31,7 @@ def score(
         Path | None, typer.Option("--out", "-o", help="Where to write scores: .parquet, .jsonl or .csv.")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes; 0 scores in this process.")] = None,
-    timeout: Annotated[Optional[float], typer.Option(help="Seconds that one sample may take.")] = None,  # noqa: UP045
+    timeout: Annotated[float | None, typer.Option(help="Seconds that one sample may take.")] = None,
     memory: Annotated[str, typer.Option(help="Memory that a worker may take, as 512MB or 4GB.")] = "4GB",
     resume: Annotated[bool, typer.Option(help="Go on where a killed run stopped.")] = False,
     set_: Annotated[
@@ -44,7 +44,7 @@ def score(
     format_: Annotated[
         str | None, typer.Option("--format", help="native, trl, verl or openai; detected if not given.")
     ] = None,
-    cache: Annotated[Optional[Path], typer.Option(help="Folder of remembered values.")] = None,  # noqa: UP045
+    cache: Annotated[Path | None, typer.Option(help="Folder of remembered values.")] = None,
     backend: Annotated[str, typer.Option(help="local or ray.")] = "local",
     concurrency: Annotated[int, typer.Option(help="Model calls in flight at once.")] = 32,
     retries: Annotated[int, typer.Option(help="Further tries after a temporary error of a model call.")] = 3,

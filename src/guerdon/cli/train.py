@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -27,8 +27,8 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the run; must be new or empty.")
     ] = None,
-    steps: Annotated[Optional[int], typer.Option(help="Optimiser steps, instead of the recipe's.")] = None,  # noqa: UP045
-    seed: Annotated[Optional[int], typer.Option(help="Seed, instead of the recipe's.")] = None,  # noqa: UP045
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps, instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed, instead of the recipe's.")] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Let the recipe import Python code that it names.")
     ] = False,
