@@ -89,7 +89,7 @@ def test_groups_are_scored_whole(tmp_path):
 
 
 def test_metadata_says_what_was_scored(tmp_path):
-    reward = 0.5 * guerdon.load_reward("has_words") if False else 0.5 * length
+    reward = 0.5 * length
     run = score_file(
         reward, write(tmp_path / "d.jsonl", 3), tmp_path / "out.parquet", metadata={"command": "c"}
     )

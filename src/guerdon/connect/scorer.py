@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -70,7 +70,7 @@ class Scorer:
     def _open(self) -> Engine:
         if self._engine is None or self._process != os.getpid():
             engine = Engine(self.reward, **self.options)
-            self._parts = [name for name, _ in _parts(engine.score([]))]
+            self._parts = list(_parts(engine.score([])))
             self._engine, self._process = engine, os.getpid()
         return self._engine
 
@@ -79,11 +79,9 @@ class Scorer:
 
         Parts of a part are `outer/inner`. A name among `reserved` gets a number: `score#2`.
         """
-        found = dict(_parts(signal))
+        found = _parts(signal)
         return {f"{name}#2" if name in reserved else name: found[name].total for name in self._parts}
 
 
-def _parts(signal: Signal, path: str = "") -> Iterator[tuple[str, Signal]]:
-    for name, part in signal.parts.items():
-        yield path + name, part
-        yield from _parts(part, f"{path}{name}/")
+def _parts(signal: Signal) -> dict[str, Signal]:
+    return {"/".join(path): part for path, part in signal.walk() if path}

@@ -318,12 +318,19 @@ def merge_status(
     status = np.where(
         worst >= Status.FAILED, worst, np.where(some_ok, np.uint8(Status.OK), np.uint8(Status.ABSTAINED))
     )
+    return status.astype(np.uint8), reasons_for(status, signals, parts)
+
+
+def reasons_for(
+    status: NDArray[np.uint8], signals: Sequence[Signal], parts: Sequence[Reward]
+) -> dict[int, str]:
+    """Why rows of a combination aren't OK: the reason of the first part with that status, behind its name."""
     reasons = dict[int, str]()
     for part, signal in zip(parts, signals, strict=True):
         for i, text in signal.reasons.items():
             if status[i] != Status.OK and signal.status[i] == status[i]:
                 reasons.setdefault(i, f"{part.name}: {text}")
-    return status.astype(np.uint8), reasons
+    return reasons
 
 
 def finite(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, TypeAlias, cast
@@ -171,6 +171,12 @@ class Signal:
     def total(self) -> NDArray[np.float64]:
         """Outcome plus the sum of the dense channel (n,): one number a sample, for sorting and for reports."""
         return self.outcome if self.dense is None else self.outcome + self.dense.sums()
+
+    def walk(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Signal]]:
+        """This Signal and every part of it, outermost first, each with its names from the outside in."""
+        yield path, self
+        for name, part in self.parts.items():
+            yield from part.walk((*path, name))
 
     def counts(self) -> dict[Status, int]:
         """How many rows have each status."""

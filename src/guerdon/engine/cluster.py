@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from guerdon.core.context import Context
@@ -12,9 +12,8 @@ from guerdon.core.extras import need
 from guerdon.core.reward import Reward
 from guerdon.engine import pickling
 from guerdon.engine.pool import WorkerPool
-from guerdon.engine.units import Unit, Values, failures
+from guerdon.engine.units import OnResult, Unit, Values, failures
 
-OnResult = Callable[[Unit, Values, float], None]
 _CHUNKS_PER_ACTOR = 8
 _LARGEST_CHUNK = 1024
 

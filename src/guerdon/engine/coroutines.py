@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
-
-import numpy as np
 
 from guerdon.core.context import Context
 from guerdon.core.guarded import explain
 from guerdon.core.reward import Reward
 from guerdon.core.signal import Abstain, Failure, Status, Value, as_value
-from guerdon.engine.units import Unit, Values
+from guerdon.engine.units import OnResult, Unit, context_of
 
 T = TypeVar("T")
-OnResult = Callable[[Unit, Values, float], None]
 
 _GIVE_UP_ON_CANCELLING = 1.0
 
@@ -108,9 +105,7 @@ async def _run_all(
 
     async def drain() -> None:
         for unit in queue:
-            mine = (
-                context if seed is None else replace(context, rng=np.random.default_rng([seed, unit.number]))
-            )
+            mine = context_of(context, unit.number, seed)
             start = time.perf_counter()
             value = await _with_retries(leaf, unit, mine, requests)
             on_result(unit, [value], time.perf_counter() - start)

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,9 +31,7 @@ from guerdon.core.guarded import explain
 from guerdon.core.reward import Reward
 from guerdon.core.signal import Status
 from guerdon.engine import pickling, wire
-from guerdon.engine.units import Unit, Values, failures
-
-OnResult = Callable[[Unit, Values, float], None]
+from guerdon.engine.units import OnResult, Unit, Values, failures
 
 _CHUNK_SECONDS = 0.02
 _CHUNK_UNITS = 2048

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -24,10 +24,9 @@ from guerdon.engine.cache import DiskCache, Store
 from guerdon.engine.coroutines import Requests, run_requests
 from guerdon.engine.pool import WorkerPool
 from guerdon.engine.progress import Advance, ignore, progress_bar
-from guerdon.engine.units import Unit, Values, seed_of, timed, units_of
+from guerdon.engine.units import OnResult, Unit, Values, seed_of, timed, units_of
 
 Backend: TypeAlias = Literal["local", "ray"]
-OnResult: TypeAlias = Callable[[Unit, Values, float], None]
 
 MEMORY = 4 << 30
 _KEEP_EVERY = 256

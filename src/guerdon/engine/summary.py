@@ -69,17 +69,14 @@ class Summary:
         """Take in one chunk."""
         self.samples += len(signal)
         self.total.add(signal)
-        self._add_parts(signal, "")
+        for path, part in signal.walk():
+            if path:
+                self.parts.setdefault("/".join(path), Moments()).add(part)
         for text in signal.reasons.values():
             if text in self.reasons or len(self.reasons) < _REASONS:
                 self.reasons[text] += 1
         if signal.seconds is not None and len(signal):
             self.slowest = max(self.slowest, float(np.nanmax(signal.seconds)))
-
-    def _add_parts(self, signal: Signal, prefix: str) -> None:
-        for name, part in signal.parts.items():
-            self.parts.setdefault(prefix + name, Moments()).add(part)
-            self._add_parts(part, f"{prefix}{name}/")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -6,7 +6,7 @@ A unit is one sample for a sample-scope leaf and one whole group for a group-sco
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -40,12 +40,20 @@ def units_of(leaf: Reward, samples: Sequence[Sample]) -> list[Unit]:
     ]
 
 
+OnResult: TypeAlias = Callable[[Unit, Values, float], None]
+"""Hears of each finished unit: its values, and the seconds that it took."""
+
+
+def context_of(context: Context, number: int, seed: int | None) -> Context:
+    """The context of one unit: with a seed, a random generator of its own, whoever runs it."""
+    return context if seed is None else replace(context, rng=np.random.default_rng([seed, number]))
+
+
 def score_unit(
     leaf: Reward, samples: Sequence[Sample], context: Context, number: int, seed: int | None
 ) -> Values:
-    """Values of one unit. With a seed, the unit has a random generator of its own, whoever runs it."""
-    if seed is not None:
-        context = replace(context, rng=np.random.default_rng([seed, number]))
+    """Values of one unit."""
+    context = context_of(context, number, seed)
     if leaf.scope == "sample":
         return [score_guarded(leaf, samples[0], context)]
     return score_group_guarded(leaf, samples, context)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from guerdon.core.algebra import Expression, name_parts
+from guerdon.core.algebra import Expression, name_parts, reasons_for
 from guerdon.core.context import Context
 from guerdon.core.dense import Dense
 from guerdon.core.registry import create, register
@@ -181,11 +181,7 @@ class ProcessOutcome(Expression):
     def _statuses(self, process: Signal, outcome: Signal) -> tuple[NDArray[np.uint8], dict[int, str]]:
         stepless = process.status == Status.ABSTAINED
         status = np.where(stepless, outcome.status, np.maximum(process.status, outcome.status))
-        reasons = dict[int, str]()
-        for part, signal in zip(self.parts, (process, outcome), strict=True):
-            for i, text in signal.reasons.items():
-                if status[i] != Status.OK and signal.status[i] == status[i]:
-                    reasons.setdefault(i, f"{part.name}: {text}")
+        reasons = reasons_for(status, (process, outcome), self.parts)
         for i in np.flatnonzero((status == Status.OK) & ~stepless & (process.outcome != 0)).tolist():
             status[i] = Status.FAILED
             reasons[i] = f"{self.parts[0].name}: expected rewards of steps alone, got an outcome beside them"

@@ -157,18 +157,13 @@ def signal_metrics(signal: Signal, groups: NDArray[np.int64]) -> dict[str, float
         f"status/{status.name.lower()}": counts[status] / n for status in Status if status is not Status.OK
     }
     metrics["groups/zero_variance"] = float(zero_variance_groups(signal.total, groups, valid=signal.ok).share)
-    for name, part in _parts(signal, "reward"):
-        totals = part.total[part.ok]
+    for path, part in signal.walk(("reward",)):
+        if part is signal:
+            continue
+        name, totals = "/".join(path), part.total[part.ok]
         metrics[f"{name}/mean"] = float(totals.mean()) if totals.size else float("nan")
         metrics[f"{name}/std"] = float(totals.std()) if totals.size else float("nan")
     return metrics
-
-
-def _parts(signal: Signal, path: str) -> list[tuple[str, Signal]]:
-    found = list[tuple[str, Signal]]()
-    for name, part in signal.parts.items():
-        found += [(f"{path}/{name}", part), *_parts(part, f"{path}/{name}")]
-    return found
 
 
 def _stack(rows: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:

@@ -9,13 +9,12 @@ import re
 from functools import cache, lru_cache
 from typing import Any
 
-from guerdon.verify.math import MOST_BRACKETS
+from guerdon.verify.math import MOST_BRACKETS, TOO_DEEP
 
 _FUNCTIONS = ("sqrt", "exp", "log", "sin", "cos", "tan")
 _NAMES = "|".join((*_FUNCTIONS, "pi"))
 # Three letters or more outside of a LaTeX command.
 _WORD = re.compile(rf"(?<![\\A-Za-z])(?!(?:{_NAMES})(?![A-Za-z]))[A-Za-z]{{3,}}")
-_BRACKETS = re.compile(rf"(?:[(\[{{]\s*){{{MOST_BRACKETS + 1}}}")
 _OPERATORS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -92,7 +91,7 @@ def _expression(node: ast.expr) -> Any:
 
 
 def _latex(text: str) -> Any:
-    if _BRACKETS.search(text):
+    if TOO_DEEP.search(text):
         raise ValueError(
             f"over {MOST_BRACKETS} brackets open in a row; the formula's parser would take minutes"
         )

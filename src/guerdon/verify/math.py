@@ -22,6 +22,8 @@ from guerdon.verify.math_places import Found, any_answer, any_reference, latex_a
 
 Extract: TypeAlias = Literal["auto", "latex"]
 MOST_BRACKETS = 12
+TOO_DEEP = re.compile(rf"(?:[(\[{{]\s*){{{MOST_BRACKETS + 1}}}")
+"""More brackets opened in a row than a LaTeX parser that is exponential in them can take."""
 
 
 @register("math", example="{reward: math, extract: latex}")
@@ -182,13 +184,10 @@ def _math_verify() -> _MathVerify:
     )
 
 
-_BRACKETS = re.compile(rf"(?:[(\[{{]\s*){{{MOST_BRACKETS + 1}}}")
-
-
 def _input(found: Found) -> str:
     """What math-verify gets. Raises `ValueError` where its parser, exponential in nested brackets, would take minutes."""
     text = f"\\boxed{{{found.text}}}" if found.exact else found.text
-    if _BRACKETS.search(text, max(text.rfind("\\boxed"), 0)):
+    if TOO_DEEP.search(text, max(text.rfind("\\boxed"), 0)):
         raise ValueError(
             f"math: over {MOST_BRACKETS} brackets are opened in a row; math-verify would take minutes"
         )

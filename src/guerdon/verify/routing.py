@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from guerdon.core.algebra import Expression, name_parts
+from guerdon.core.algebra import Expression, name_parts, reasons_for
 from guerdon.core.context import Context
 from guerdon.core.recent import RecentValues
 from guerdon.core.registry import register
@@ -185,11 +185,7 @@ class RoutedAnswer(Expression):
     def combine(self, signals: Sequence[Signal], groups: NDArray[np.int64], context: Context) -> Signal:
         penalty, answer = signals[:2]
         status = np.max([signal.status for signal in signals], axis=0)
-        reasons = dict[int, str]()
-        for part, signal in zip(self.parts, signals, strict=True):
-            for i, text in signal.reasons.items():
-                if status[i] != Status.OK and signal.status[i] == status[i]:
-                    reasons.setdefault(i, f"{part.name}: {text}")
+        reasons = reasons_for(status, signals, self.parts)
         if self.alpha:
             for i in np.flatnonzero((status == Status.OK) & (signals[2].outcome > 0)).tolist():
                 status[i] = Status.FAILED

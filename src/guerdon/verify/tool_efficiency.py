@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from guerdon.core.algebra import Expression, name_parts
+from guerdon.core.algebra import Expression, name_parts, reasons_for
 from guerdon.core.context import Context
 from guerdon.core.registry import create, register
 from guerdon.core.reward import Reward, Scope
@@ -160,11 +160,8 @@ class ToolEfficiency(Expression):
     def combine(self, signals: Sequence[Signal], groups: NDArray[np.int64], context: Context) -> Signal:
         correct, calls = signals
         status = np.maximum(correct.status, calls.status)
-        reasons = dict[int, str]()
+        reasons = reasons_for(status, signals, self.parts)
         for part, signal in zip(self.parts, signals, strict=True):
-            for i, text in signal.reasons.items():
-                if status[i] != Status.OK and signal.status[i] == status[i]:
-                    reasons.setdefault(i, f"{part.name}: {text}")
             for i in np.flatnonzero((status == Status.OK) & (signal.outcome < 0)).tolist():
                 status[i] = Status.FAILED
                 reasons[i] = f"{part.name}: expected at least 0, got {signal.outcome[i]:g}"

@@ -14,7 +14,7 @@ from guerdon.core.dense import Dense
 from guerdon.core.io import from_table
 from guerdon.core.io.arrow import load
 from guerdon.core.messages import Message, check_messages, message_text, tool_calls_of
-from guerdon.view.report.scores import Scores, channels
+from guerdon.view.report.scores import Scores
 from guerdon.view.report.summary import Json, rounded
 
 MAX_MESSAGES = 200
@@ -45,14 +45,14 @@ class Details:
 def read_details(scores: Scores, chosen: NDArray[np.int64], limits: Limits) -> Details:
     """Read the chosen rows (ascending) from their files, batch by batch."""
     texts = _Texts(limits)
-    number = {path: k for k, (path, _) in enumerate(channels(scores.signal))}
+    number = {path: k for k, (path, _) in enumerate(scores.signal.walk())}
     samples = list[Json]()
     for table in _batches(scores, chosen):
         signal = from_table(table)
         columns = {name: table[name].to_pylist() for name in _OWN if name in table.column_names}
         for i in range(len(signal)):
             sample = _sample({name: column[i] for name, column in columns.items()}, texts, limits)
-            for path, part in channels(signal):
+            for path, part in signal.walk():
                 for key, found in (("notes", part.notes), ("reasons", part.reasons)):
                     if i in found:
                         sample.setdefault(key, {})[number[path]] = shorten(found[i], limits.chars // 4)

@@ -21,7 +21,7 @@ from guerdon.view.report.choose import choose_rows, extremes_per_set
 from guerdon.view.report.details import Limits, read_details
 from guerdon.view.report.formula import formula, recipe_weights
 from guerdon.view.report.load import Run, load_run
-from guerdon.view.report.scores import Scores, channels
+from guerdon.view.report.scores import Scores
 from guerdon.view.report.summary import (
     DDOF,
     MAX_REASONS,
@@ -162,7 +162,7 @@ def _distributions(scores: Scores, weights: Mapping[str, float]) -> Json:
     seconds = scores.signal.seconds
     timed = np.full(len(scores), np.nan) if seconds is None else seconds
     described, stats = list[Json](), list[list[Json]]([] for _ in masks)
-    for path, signal in channels(scores.signal):
+    for path, signal in scores.signal.walk():
         drawn = scale(signal.outcome[signal.ok])
         described.append({"path": path, "weight": weights.get(path[0]) if len(path) == 1 else None, **drawn})
         for record, mask in zip(stats, masks, strict=True):
@@ -196,8 +196,8 @@ def _samples(scores: Scores, chosen: NDArray[np.int64]) -> Json:
             "group": place.tolist(),
             "seconds": None if signal.seconds is None else _numbers(signal.seconds[chosen]),
             "std": None if signal.std is None else _numbers(signal.std[chosen]),
-            "values": [_numbers(part.outcome[chosen]) for _, part in channels(signal)],
-            "status": [part.status[chosen].tolist() for _, part in channels(signal)],
+            "values": [_numbers(part.outcome[chosen]) for _, part in signal.walk()],
+            "status": [part.status[chosen].tolist() for _, part in signal.walk()],
         },
         "groups": {
             "label": [scores.labels[code] for code in shown],

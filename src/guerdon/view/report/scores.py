@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,13 +76,6 @@ def stack(sets: Sequence[ScoreSet]) -> Scores:
         np.concatenate(groups),
         labels,
     )
-
-
-def channels(signal: Signal, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Signal]]:
-    """The Signal and every part of it, outermost first, each with its names from the outside in."""
-    yield path, signal
-    for name, part in signal.parts.items():
-        yield from channels(part, (*path, name))
 
 
 def _groups(parquet: Any, names: Sequence[str], n: int) -> tuple[NDArray[np.int64], list[str]]:

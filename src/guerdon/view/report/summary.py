@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guerdon.core.signal import Signal, Status
-from guerdon.view.report.scores import Scores, channels
+from guerdon.view.report.scores import Scores
 
 Json = dict[str, Any]
 
@@ -142,7 +142,7 @@ def reasons(scores: Scores) -> list[Json]:
     """
     counted = Counter[tuple[int, int, int, str]]()
     scored = scores.signal.ok
-    for number, (path, signal) in enumerate(channels(scores.signal)):
+    for number, (path, signal) in enumerate(scores.signal.walk()):
         for i in np.flatnonzero(~signal.ok & (scored if path else True)).tolist():
             reason = signal.reasons.get(i, "")[:REASON_CHARS]
             counted[int(scores.member[i]), number, int(signal.status[i]), reason] += 1
@@ -181,7 +181,7 @@ def rollout_curves(scores: Scores) -> list[Json]:
         if each.step is None:
             continue
         record: Json = {"step": each.step}
-        for path, signal in channels(each.signal):
+        for path, signal in each.signal.walk():
             name = "/".join(("reward", *path))
             values = signal.outcome[signal.ok]
             if values.size:
