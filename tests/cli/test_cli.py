@@ -242,3 +242,29 @@ def test_code_mode_never_raises_on_reference_turns(shared_data, tmp_path):
     )
     assert found["outcome"]["ok"] == 200
     assert found["outcome"]["min"] == -3.0
+
+
+def test_claims_run_list_and_report(folder):
+    result = folder / "claims"
+    printed = guerdon("claims", "run", "otc-po", "--seeds", "3", "--out", result, folder=folder).stdout
+    assert printed.startswith("otc-po: ")
+    assert "3 seeds" in printed
+    assert json.loads((result / "otc-po.json").read_text())["seeds"] == [0, 1, 2]
+    assert "otc-po" in guerdon("claims", "list", "--from", result, folder=folder).stdout
+    guerdon("claims", "report", result, folder=folder)
+    assert "<svg" in (result / "claims.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "otc"), "did you mean 'otc-po'"),
+        (("run", "otc-po", "--seeds", "2"), "at least 3"),
+        (("report", "nowhere"), "no results of claims"),
+    ],
+)
+def test_errors_of_claims_are_one_clear_line(folder, arguments, message):
+    done = guerdon("claims", *arguments, folder=folder, ok=False)
+    assert message in done.stderr
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -31,20 +31,19 @@ def demo(
     from guerdon.core.recipe import describe, load_reward
     from guerdon.core.samples import Chat
     from guerdon.engine.run import score
-    from guerdon.lab import Arithmetic, check
-    from guerdon.lab.play import play
+    from guerdon.lab import Arithmetic, play
     from guerdon.train import run
     from guerdon.view.report import write_report
 
     _clear(out)
-    world, reward = Arithmetic(), load_reward("arithmetic")
-    problems = world.problems(HELD_OUT, HELD_OUT_SEED)
+    world, reward = Arithmetic(reference="calls"), load_reward("arithmetic")
+    tasks = world.tasks(HELD_OUT, HELD_OUT_SEED)
 
     def rollouts(model: str | Path) -> list[Chat]:
-        return play(model, problems, world.tools, reference="calls", seed=seed)
+        return play(model, tasks, world.tools, seed=seed)
 
     def shares(samples: list[Chat]) -> tuple[float, float]:
-        checks = [check(sample) for sample in samples]
+        checks = [world.check(sample) for sample in samples]
         return sum(c.call for c in checks) / len(checks), sum(c.answer for c in checks) / len(checks)
 
     with _stage("making a tiny policy: tokenizer, 1 M parameters, a warm start"):

@@ -16,7 +16,7 @@ from guerdon.core.registry import create, did_you_mean
 from guerdon.engine.progress import progress_bar
 from guerdon.train.run import OnStep, TrainConfig
 
-_OWN = ("world", "problems", "reference")
+_OWN = ("world", "problems")
 _FIELDS = tuple(f.name for f in fields(TrainConfig) if f.name not in ("reward", "out", "tools"))
 
 
@@ -81,8 +81,7 @@ def train_config(recipe: str, out: Path, changes: Mapping[str, Any], trust: bool
     if "world" in section:
         world = _world(section["world"])
         seed = int(options.get("seed", 0))
-        rows = world.rows(int(section.get("problems", 2000)), seed, section.get("reference", "answer"))
-        options.setdefault("data", rows)
+        options.setdefault("data", world.rows(int(section.get("problems", 2000)), seed))
         if "model" not in options:
             options["model"] = world.make_policy(out.with_name(out.name + "-policy"), seed=seed)
         tools = tuple(world.tools)
