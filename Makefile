@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH := 2.13.0
 
-.PHONY: demo test lint types docs bench chaos clean
+.PHONY: demo test lint types docs bench chaos claims clean
 
 demo: .venv/demo.stamp
 	$(BIN)/guerdon demo
@@ -25,6 +25,10 @@ docs: .venv/dev.stamp
 # Against the peer, in one run; benchmarks/README.md holds the figures.
 bench: .venv/dev.stamp
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+# Every claim again, into the results that the documentation shows.
+claims: .venv/dev.stamp
+	$(BIN)/guerdon claims run all --out docs/claims
 
 # The long fault tests: many hung, crashing and killed samples.
 chaos: .venv/dev.stamp
@@ -48,9 +52,9 @@ clean:
 	@touch $@
 
 .venv/demo.stamp: .venv/torch.stamp pyproject.toml
-	$(BIN)/pip install --quiet -e '.[train]'
+	$(BIN)/pip install --quiet -e '.[train,agents]'
 	@touch $@
 
 .venv/dev.stamp: .venv/torch.stamp pyproject.toml
-	$(BIN)/pip install --quiet -e '.[train,serve,ray,encoder,sql,dev,docs]'
+	$(BIN)/pip install --quiet -e '.[train,serve,ray,encoder,sql,agents,claims,dev,docs]'
 	@touch $@
