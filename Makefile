@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH := 2.13.0
 
-.PHONY: demo test lint types docs bench chaos claims clean
+.PHONY: demo test lint types docs bench chaos claims evidence clean
 
 demo: .venv/demo.stamp
 	$(BIN)/guerdon demo
@@ -29,6 +29,10 @@ bench: .venv/dev.stamp
 # Every claim again, into the results that the documentation shows.
 claims: .venv/dev.stamp
 	$(BIN)/guerdon claims run all --out docs/claims
+
+# Every number of docs/evidence.md, from the real records beside the checkout.
+evidence: .venv/dev.stamp
+	$(BIN)/python -m tests.evidence
 
 # The long fault tests: many hung, crashing and killed samples.
 chaos: .venv/dev.stamp
