@@ -27,7 +27,7 @@ def test_the_published_numbers_are_those_of_the_code(slug, results):
     assert published.says == claim.says
     assert [outcome.expect for outcome in published.outcomes] == list(claim.expect)
     arm = claim.arms[0]
-    run = claim.experiment(arm, published.arms[arm].setting, 0)
+    run = claim.experiment(arm, published.arms[arm].setting, claim.first_seed)
     expected = {name: values[0] for name, values in published.arms[arm].metrics.items()}
     assert dict(run.metrics) == pytest.approx(expected, rel=1e-6)
 

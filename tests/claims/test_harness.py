@@ -87,6 +87,7 @@ def test_arguments_are_checked_at_the_door(arguments, said):
     ("make", "said"),
     [
         (lambda: claim(seeds=2), "at least 3"),
+        (lambda: claim(first_seed=10_001), "are for tuning"),
         (lambda: claim(expect=()), "at least one comparison"),
         (lambda: claim(expect=[Expect("speed", "method", "higher", "baseline")]), "'speed' isn't described"),
         (lambda: claim(expect=[Expect("score", "method", "higher", "other")]), "'other' isn't one of"),
@@ -149,6 +150,12 @@ def test_one_failed_expectation_fails_the_claim():
     assert overall(["holds", "inconclusive", "does not hold"]) == "does not hold"
     assert overall(["holds", "inconclusive"]) == "inconclusive"
     assert overall(["holds", "holds"]) == "holds"
+
+
+def test_reported_seeds_can_begin_elsewhere():
+    result = run_claim(claim(first_seed=50_000), workers=1)
+    assert result.seeds == [50_000, 50_001, 50_002, 50_003]
+    assert result.arms["method"].metrics["seed"] == [50_000.0, 50_001.0, 50_002.0, 50_003.0]
 
 
 def test_a_number_can_be_the_baseline():

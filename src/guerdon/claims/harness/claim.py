@@ -12,6 +12,8 @@ Points: TypeAlias = Sequence[tuple[float, float]]
 Relation: TypeAlias = Literal["higher", "lower", "no_lower", "no_higher"]
 RELATIONS: tuple[Relation, ...] = ("higher", "lower", "no_lower", "no_higher")
 MIN_SEEDS = 3
+TUNING_SEED = 10_000  # seeds of tuning begin here, so that no reported trial shares one
+FRESH_SEED = 50_000  # nobody looks at these while an experiment is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,12 @@ class Claim:
     the run · `setup`: world, policy, training and what each arm is, in a few sentences · `arms`: what is compared; the
     method and its baselines · `metrics`: each metric with its meaning and unit · `expect`: the comparisons that decide
     · `experiment`: one trial · `tuning`: how settings are chosen, None where there is nothing to tune · `seeds`: of the
-    reported trials by default · `axes`: of each curve, `{name: (x label, y label)}` · `remark`: what a reader should know about the outcome: why
+    reported trials by default · `first_seed`: where they begin; another than 0 where the lower ones were looked at while
+    the experiment was still changed · `axes`: of each curve, `{name: (x label, y label)}` · `remark`: what a reader should know about the outcome: why
     it doesn't hold, what it doesn't show.
 
-    Raises `ValueError` where an expectation names an unknown arm or metric, or `seeds` is below 3.
+    Raises `ValueError` where an expectation names an unknown arm or metric, or `seeds` is below 3, or
+    `first_seed` is one of tuning.
     """
 
     slug: str
@@ -129,12 +133,15 @@ class Claim:
     experiment: Experiment
     tuning: Tuning | None = None
     seeds: int = 5
+    first_seed: int = 0
     axes: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     remark: str = ""
 
     def __post_init__(self) -> None:
         if self.seeds < MIN_SEEDS:
             raise ValueError(f"Claim.seeds: expected at least {MIN_SEEDS}, got {self.seeds}")
+        if TUNING_SEED <= self.first_seed < FRESH_SEED:
+            raise ValueError(f"Claim.first_seed: those from {TUNING_SEED} to {FRESH_SEED} are for tuning")
         if not self.expect:
             raise ValueError("Claim.expect: expected at least one comparison")
         named = [e.metric for e in self.expect] + ([self.tuning.metric] if self.tuning else [])

@@ -14,13 +14,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from guerdon.claims.harness.claim import MIN_SEEDS, Claim, Experiment, Run, Setting
+from guerdon.claims.harness.claim import MIN_SEEDS, TUNING_SEED, Claim, Experiment, Run, Setting
 from guerdon.claims.harness.result import Result, compare, gather
 
 Trial: TypeAlias = tuple[str, Setting, int]
 OnTrial: TypeAlias = Callable[[int, int], None]
 
-TUNING_SEED = 10_000  # seeds of tuning begin here, so that no reported trial shares one
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PACKAGES = ("guerdon", "numpy", "scipy", "torch")
 
@@ -56,7 +55,8 @@ def run_claim(
         if settings is None:
             found = {arm: list[Run]() for arm in claim.arms}
         else:
-            planned = [(arm, settings[arm], seed) for seed in range(count) for arm in claim.arms]
+            numbers = range(claim.first_seed, claim.first_seed + count)
+            planned = [(arm, settings[arm], seed) for seed in numbers for arm in claim.arms]
             found = _whole_seeds(claim, trials.run(planned))
     done = min(map(len, found.values()))
     reason = "" if done >= MIN_SEEDS else f"the budget of {budget:g} s ended after {done} of {count} seeds"
@@ -69,7 +69,7 @@ def run_claim(
         remark=claim.remark,
         metrics=dict(claim.metrics),
         axes=dict(claim.axes),
-        seeds=list(range(done)),
+        seeds=list(range(claim.first_seed, claim.first_seed + done)),
         arms=arms,
         outcomes=[] if reason else compare(claim, arms),
         reason=reason,
