@@ -1,8 +1,9 @@
-"""Pages that are made from the registry when the site is built: `reference.md` and `methods.md`."""
+"""What the site has from the registry: `reference.md`, `methods.md`, and the methods on the page of each room."""
 
 from __future__ import annotations
 
 import inspect
+import pydoc
 import re
 import textwrap
 from collections.abc import Collection
@@ -62,6 +63,24 @@ def methods() -> str:
         link = f"[{m.arxiv}](https://arxiv.org/abs/{m.arxiv})" if m.arxiv else ""
         rows.append(f"| `{m.slug}` | {m.title} | {link} | `{m.room}` | `{m.public}` |")
     return "\n".join(rows) + "\n"
+
+
+def on_page_markdown(text, page, **_):
+    """Append the methods of a room to the page about it."""
+    folder, _, name = page.file.src_uri.rpartition("/")
+    return f"{text}\n{room_methods(name.removesuffix('.md'))}" if folder == "rooms" else text
+
+
+def room_methods(room: str) -> str:
+    """A section a method of that room: its paper, its public name and what its docstring says."""
+    found = [m for m in registry.methods() if m.room == room]
+    lines = ["## Methods", ""] if found else []
+    for m in found:
+        public = pydoc.locate(m.public)
+        lines += [f"### {m.slug}", "", f"{m.title}, [arXiv {m.arxiv}](https://arxiv.org/abs/{m.arxiv}).", ""]
+        lines += [f"`{m.public}` · does the claim hold? [{m.slug}](../claims.md#{m.slug})", ""]
+        lines += [markdown(inspect.getdoc(public) or "", inspect.signature(public).parameters), ""]
+    return "\n".join(lines)
 
 
 def signature(entry: registry.Entry) -> str:

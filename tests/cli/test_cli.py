@@ -153,6 +153,19 @@ def test_debug_shows_where(folder):
     assert "Traceback" in done.stderr
 
 
+def test_a_reward_that_changes_with_the_step_is_told_the_step(folder):
+    turn = '<think>t</think>\n<tool_call>\n{"name": "a", "parameters": {"x": 1}}\n</tool_call>'
+    rows = [{"prompt": "p", "completion": turn, "reference": turn}]
+    (folder / "calls.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    asked = ("score", "calls.jsonl", "--reward", "toolrl-two-stage", "--json")
+    early, late = (
+        json.loads(guerdon(*asked, "--step", step, "--total-steps", 100, folder=folder).stdout)
+        for step in (0, 60)
+    )
+    assert early["outcome"]["mean"] < late["outcome"]["mean"]
+    assert json.loads(guerdon(*asked, folder=folder).stdout)["outcome"]["failed"] == 1
+
+
 def test_list_show_and_methods(folder):
     names = {entry["name"] for entry in json.loads(guerdon("list", "--json", folder=folder).stdout)}
     assert {"math", "tags", "toolrl", "otc", "bleu", "grpo", "clip", "arithmetic"} <= names

@@ -234,6 +234,34 @@ def test_any_expression_goes_round(reward):
     assert dump_recipe(again) == dump_recipe(reward)
 
 
+@guerdon.register("test_doubled")
+class Doubled(Reward):
+    """Twice another reward."""
+
+    name = "test_doubled"
+
+    def __init__(self, of: Reward) -> None:
+        self.of = of
+
+    def score(self, sample, context):
+        return 2 * self.of([sample]).outcome[0]
+
+
+def test_arguments_that_are_expressions_go_round():
+    reward = load_reward(
+        """
+        parts:
+          long: {reward: test_length, limit: 0.5}
+          inner: {pipe: [{reward: test_length, limit: 2}, {transform: test_shift, by: 1}]}
+          twice: {reward: test_doubled, of: {sum: [long, inner], weights: [1, 10]}}
+        total: {sum: [long, twice]}
+        """
+    )
+    again = load_reward(dump_recipe(reward))
+    assert outcome(reward) == outcome(again) == [20.0 + 16.0 * n for n in range(4)]
+    assert dump_recipe(again) == dump_recipe(reward)
+
+
 def test_what_is_not_registered_can_not_be_written_down():
     with pytest.raises(RecipeError, match="not registered"):
         dump_recipe(guerdon.reward(lambda sample: 1.0))

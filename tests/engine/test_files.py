@@ -16,6 +16,7 @@ import pytest
 import guerdon
 from guerdon import Status
 from guerdon.core.io.table import from_table, read_table, table_metadata
+from guerdon.core.context import Context
 from guerdon.engine.files import ResumeError, score_file
 from tests.core.strategies import assert_same
 
@@ -113,6 +114,7 @@ def test_a_summary_without_an_output_file(tmp_path, monkeypatch):
 SCRIPT = """
 import os, sys, time
 import guerdon
+from guerdon.core.context import Context
 from guerdon.engine.files import score_file
 
 @guerdon.reward
@@ -170,6 +172,8 @@ def test_resuming_something_else_is_refused(tmp_path):
         score_file(stops, data, out)
     with pytest.raises(ResumeError, match="another reward"):
         score_file(length, data, out, resume=True)
+    with pytest.raises(ResumeError, match="other options"):
+        score_file(stops, data, out, resume=True, context=Context(step=7))
     score_file(length, data, out)
     assert out.exists()
 

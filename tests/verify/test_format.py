@@ -193,3 +193,30 @@ def test_names_are_registered() -> None:
     assert isinstance(create("tags", arguments={"tags": ["a"]}), TagFormat)
     assert isinstance(create("json_schema", arguments={"schema": True}), JsonSchema)
     assert isinstance(create("sections", arguments={"headings": ["a"]}), Sections)
+
+
+BLEUBERI = "^<think>.*?</think><answer>.*?</answer>$"
+
+
+@pytest.mark.parametrize(
+    ("text", "dot", "dot_all"),
+    [
+        ("<think>a</think><answer>b</answer>", 1, 1),
+        ("<think>a</think><answer>b</answer>\n", 1, 1),
+        ("<think>a\nb</think><answer>c</answer>", 0, 1),
+        ("<think>a</think>\n<answer>b</answer>", 0, 0),
+        ("so <think>a</think><answer>b</answer>", 0, 0),
+        ("", 0, 0),
+        ("\ud800" * 1000, 0, 0),
+    ],
+)
+def test_a_pattern_is_found_or_not(text, dot, dot_all):
+    samples = [Chat("q", text)]
+    assert create("pattern", arguments={"pattern": BLEUBERI})(samples).outcome[0] == dot
+    assert create("pattern", arguments={"pattern": BLEUBERI, "dot_all": True})(samples).outcome[0] == dot_all
+
+
+@pytest.mark.parametrize("pattern", ["(", None, 7])
+def test_a_pattern_must_be_a_regular_expression(pattern):
+    with pytest.raises(ValueError, match="pattern: expected a regular expression"):
+        create("pattern", arguments={"pattern": pattern})

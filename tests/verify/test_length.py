@@ -131,3 +131,12 @@ def test_ten_megabytes():
     sample = Chat("p", "\ud800 " * 5_000_000)
     assert outcome("length", sample, low=5_000_000, high=5_000_000) == 1
     assert outcome("length", sample, low=10_000_000, high=10_000_000, unit="characters") == 1
+
+
+def test_the_count_of_units():
+    samples = [Chat("q", "two words"), Chat("q", ""), Chat("q", "a", extra={"completion_ids": [1, 2, 3]})]
+    assert create("unit_count")(samples).outcome.tolist() == [2, 0, 1]
+    assert create("unit_count", arguments={"unit": "characters"})(samples).outcome.tolist() == [9, 0, 1]
+    tokens = create("unit_count", arguments={"unit": "tokens"})(samples)
+    assert tokens.status.tolist() == [Status.ABSTAINED, Status.ABSTAINED, Status.OK]
+    assert tokens.outcome[2] == 3

@@ -14,6 +14,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from guerdon.core.context import Context
 from guerdon.core.recipe import load_reward
 from guerdon.core.signal import Status
 from guerdon.engine.coroutines import Requests
@@ -44,6 +45,10 @@ def score(
     format_: Annotated[
         str | None, typer.Option("--format", help="native, trl, verl or openai; detected if not given.")
     ] = None,
+    step: Annotated[
+        int | None, typer.Option(help="Training step to score as, from 0, for rewards that change with it.")
+    ] = None,
+    total_steps: Annotated[int | None, typer.Option(help="Training steps in all.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder of remembered values.")] = None,
     backend: Annotated[str, typer.Option(help="local or ray.")] = "local",
     concurrency: Annotated[int, typer.Option(help="Model calls in flight at once.")] = 32,
@@ -64,6 +69,7 @@ def score(
         out,
         resume=resume,
         with_samples=samples,
+        context=Context(step=step, total_steps=total_steps),
         progress=progress and not as_json and sys.stderr.isatty(),
         reading={"format": format_, "columns": _columns(columns or [])},
         metadata={"command": f"guerdon score {data} --reward {reward}"},

@@ -6,7 +6,6 @@ abstains where all parts do; a part that failed or timed out makes the result fa
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -14,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from guerdon.core.checks import check_number
 from guerdon.core.context import Context
 from guerdon.core.dense import Dense
 from guerdon.core.reward import SCOPES, Predicate, Reward, Scope
@@ -379,7 +379,4 @@ def _factor(part: Reward) -> str:
 def _check_number(value: Any, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{what}: expected a number or a Reward, got {type(value).__name__}")
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{what}: expected a finite number, got {number}")
-    return number
+    return check_number(value, what)

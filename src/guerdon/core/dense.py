@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from guerdon.core.checks import check_choice
 from guerdon.core.samples import UNITS, Unit
 
 
@@ -32,8 +33,7 @@ class Dense:
         object.__setattr__(self, "values", np.asarray(self.values, dtype=np.float64))
         object.__setattr__(self, "offsets", np.asarray(self.offsets, dtype=np.int64))
         values, offsets = self.values, self.offsets
-        if self.unit not in UNITS:
-            raise ValueError(f"Dense.unit: expected one of {', '.join(UNITS)}, got {self.unit!r}")
+        check_choice(self.unit, "Dense.unit", UNITS)
         if values.ndim != 1:
             raise ValueError(f"Dense.values: expected shape (m,), got {values.shape}")
         if offsets.ndim != 1 or offsets.size < 1 or offsets[0] != 0 or offsets[-1] != values.size:

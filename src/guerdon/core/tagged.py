@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
+from guerdon.core.checks import check_choice
+
 Rule: TypeAlias = Literal["first_close", "last_close", "innermost", "balanced"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 
@@ -55,8 +57,7 @@ def blocks(
 
     Raises `TypeError` where `text` isn't text and `ValueError` for an unknown rule or where no tag is named.
     """
-    if rule not in RULES:
-        raise ValueError(f"rule: expected one of {', '.join(RULES)}, got {rule!r}")
+    check_choice(rule, "rule", RULES)
     stop = len(text) if stop is None else stop
     fold = str.lower if ignore_case else str
     tokens = [

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from guerdon.core.checks import check_choice, check_number
 from guerdon.core.dense import Dense
 from guerdon.core.identity import Spec
 from guerdon.core.registry import register
@@ -23,7 +24,6 @@ from guerdon.credit.group_relative import (
 )
 from guerdon.credit.returns import discounted_returns
 from guerdon.credit.spread import broadcast_outcome, spread_steps
-from guerdon.shape.arrays import check_choice, check_number
 from guerdon.shape.statistics import STD_FLOOR, check_normalization, group_statistics
 
 
@@ -81,7 +81,7 @@ class GroupRelative(Estimator):
         check_choice(self.scale, "scale", SCALES)
         check_choice(self.singleton, "singleton", SINGLETONS)
         check_normalization(ddof=self.ddof, epsilon=self.epsilon, std_floor=self.std_floor)
-        _check_dtype(self.dtype)
+        check_dtype(self.dtype)
 
     def __call__(
         self,
@@ -215,25 +215,18 @@ class StepGroupRelative(Estimator):
     ) -> NDArray[np.floating[Any]]:
         groups = np.asarray(groups)
         outcome = self._outcome.of_samples(signal.outcome, groups)
-        dense = signal.dense
-        if dense is None:
-            if signal.ok.any():
-                raise ValueError(
-                    "step_group_relative: the signal has no dense channel; use an outcome estimator"
-                )
+        if not signal.ok.any():
             return broadcast_outcome(outcome, mask, dtype=self.dtype)
+        dense, ends = dense_ends(signal, spans)
         row = dense.row_index
-        ends = _token_spans(dense, spans)[:, 1]
         order = np.lexsort((ends, row))
-        ends = ends[order]
         normal = group_statistics(
             dense.values[order], groups[row], ddof=self.ddof, std_floor=self.std_floor
         ).z_scores(self.epsilon)
         returns = discounted_returns(normal, self.discount, offsets=dense.offsets)
-        starts = np.where(np.diff(row, prepend=-1) > 0, 0, np.roll(ends, 1))
         return spread_steps(
             self.step_weight * returns,
-            np.stack([starts, ends], axis=1),
+            spans_to(ends[order], row),
             mask,
             dense.offsets,
             base=outcome,
@@ -241,23 +234,34 @@ class StepGroupRelative(Estimator):
         )
 
 
-def _token_spans(dense: Dense, spans: NDArray[np.integer[Any]] | None) -> NDArray[np.int64]:
-    """Where each dense value lies, in tokens of its row (m, 2)."""
+def dense_ends(signal: Signal, spans: NDArray[np.integer[Any]] | None) -> tuple[Dense, NDArray[np.int64]]:
+    """The dense channel of a signal, and the token at which each of its m values ends (m,).
+
+    Raises `ValueError` where there is no such channel, `spans` don't fit it, or it needs them and they are missing.
+    """
+    dense = signal.dense
+    if dense is None:
+        raise ValueError("signal: there is no dense channel; use an outcome estimator")
+    size = dense.values.size
     if spans is not None:
         given = np.asarray(spans, dtype=np.int64)
-        if given.shape != (dense.values.size, 2):
-            raise ValueError(
-                f"spans: expected shape ({dense.values.size}, 2), one a dense value; got {given.shape}"
-            )
-        return given
-    if dense.unit not in ("token", "time_step"):
+        if given.shape != (size, 2):
+            raise ValueError(f"spans: expected shape ({size}, 2), one a dense value; got {given.shape}")
+        return dense, given[:, 1]
+    if size and dense.unit not in ("token", "time_step"):
         raise ValueError(f"spans: needed for dense values a {dense.unit}; `credit.token_spans` makes them")
     if dense.spans is not None:
-        return dense.spans
-    place = np.arange(dense.values.size, dtype=np.int64) - dense.offsets[:-1][dense.row_index]
-    return np.stack([place, place + 1], axis=1)
+        return dense, dense.spans[:, 1]
+    return dense, np.arange(1, size + 1, dtype=np.int64) - dense.offsets[:-1][dense.row_index]
 
 
-def _check_dtype(dtype: str) -> None:
+def spans_to(ends: NDArray[np.int64], row: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Spans (m, 2) that end at rising `ends` and begin where the one before it in the same row ends, or at 0."""
+    starts = np.where(np.diff(row, prepend=-1) > 0, 0, np.roll(ends, 1))
+    return np.stack([starts, ends], axis=1)
+
+
+def check_dtype(dtype: str) -> None:
+    """Raise `ValueError` where `dtype` isn't a float type."""
     if np.dtype(dtype).kind != "f":
         raise ValueError(f"dtype: expected a float type, got {dtype!r}")

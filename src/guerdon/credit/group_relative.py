@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
-from guerdon.shape.arrays import Array, check_choice, floating, namespace
+from guerdon.core.checks import check_choice
+from guerdon.shape.arrays import Array, floating, namespace
 from guerdon.shape.statistics import (
     STD_FLOOR,
     GroupStatistics,

@@ -15,11 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from guerdon.core.checks import check_number
 from guerdon.shape.arrays import (
     Array,
     boolean,
     check_finite,
-    check_number,
     check_offsets,
     check_rank,
     companion,

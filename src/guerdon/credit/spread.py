@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
+from guerdon.core.checks import check_choice
 from guerdon.shape.arrays import (
     Array,
     boolean,
-    check_choice,
     check_finite,
     check_offsets,
     check_spans,

@@ -8,22 +8,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from guerdon.core.checks import check_choice, check_number
 from guerdon.core.registry import register
 from guerdon.core.signal import Signal
-from guerdon.credit.estimators import Estimator
+from guerdon.credit.estimators import Estimator, check_dtype, dense_ends, spans_to
 from guerdon.credit.returns import discounted_returns
 from guerdon.credit.spread import spread_steps
-from guerdon.shape.arrays import (
-    Array,
-    boolean,
-    check_choice,
-    check_finite,
-    check_number,
-    check_offsets,
-    companion,
-    device,
-    floating,
-)
+from guerdon.shape.arrays import Array, boolean, check_finite, check_offsets, companion, device, floating
 from guerdon.shape.statistics import STD_FLOOR, check_normalization, group_statistics, segment_sum
 
 Pool: TypeAlias = Literal["turns", "positions"]
@@ -132,8 +123,8 @@ class TurnGroupRelative(Estimator):
     the released code, `positional_group_advantages` with each reward at the last token of its turn that is in
     the mask; `ddof`, `epsilon` and `std_floor` have no meaning there.
 
-    Needs the `spans` of the dense values in tokens. Raises `ValueError` where they are missing or the signal
-    has no dense channel though samples were scored.
+    Needs the `spans` of the dense values in tokens, unless their unit is `token` or `time_step`. Raises `ValueError`
+    where they are missing or the signal has no dense channel though samples were scored.
 
     Guoqing Wang et al., "Information Gain-based Policy Optimization: A Simple and Effective Approach for
     Multi-Turn LLM Agents", arXiv 2510.14967, repository GuoqingWang1/IGPO.
@@ -150,6 +141,7 @@ class TurnGroupRelative(Estimator):
         check_number(self.discount, "discount", 0.0, 1.0)
         check_choice(self.pool, "pool", POOLS)
         check_normalization(ddof=self.ddof, epsilon=self.epsilon, std_floor=self.std_floor)
+        check_dtype(self.dtype)
 
     def __call__(
         self,
@@ -185,21 +177,13 @@ def _with_outcome(
     signal: Signal, spans: NDArray[np.integer[Any]] | None, width: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Rewards (m,), spans (m, 2) and row offsets of all turns of the scored rows, the outcome as each row's last."""
-    dense, ok = signal.dense, signal.ok
-    if dense is None:
-        raise ValueError("turn_group: the signal has no dense channel; use an outcome estimator")
-    given = np.empty((0, 2), dtype=np.int64) if spans is None else np.asarray(spans, dtype=np.int64)
-    if given.shape != (dense.values.size, 2):
-        raise ValueError(
-            f"spans: expected shape ({dense.values.size}, 2), one a dense value, in tokens (`credit.token_spans` "
-            f"makes them); got {'none' if spans is None else given.shape}"
-        )
-    order = np.lexsort((given[:, 1], dense.row_index))
-    offsets = np.concatenate(([0], np.cumsum(np.diff(dense.offsets)[ok] + 1)))
+    (dense, given), ok = dense_ends(signal, spans), signal.ok
+    order = np.lexsort((given, dense.row_index))
+    lengths = np.diff(dense.offsets)[ok] + 1
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
     is_outcome = np.zeros(offsets[-1], dtype=bool)
     is_outcome[offsets[1:] - 1] = True
     rewards, ends = np.empty(offsets[-1]), np.full(offsets[-1], width, dtype=np.int64)
     rewards[is_outcome], rewards[~is_outcome] = signal.outcome[ok], dense.values[order]
-    ends[~is_outcome] = given[order, 1]
-    starts = np.concatenate(([0], np.where(is_outcome[:-1], 0, ends[:-1])))
-    return rewards, np.stack([starts, ends], axis=1), offsets
+    ends[~is_outcome] = given[order]
+    return rewards, spans_to(ends, np.repeat(np.arange(lengths.size), lengths)), offsets

@@ -80,8 +80,8 @@ def score_file(
     A sample-scope reward works chunk by chunk; one that sees groups or everything reads the whole file. Rows that
     can't be read go to `<out>.rejects.jsonl` (or `<data>.rejects.jsonl` in the working folder without `out`).
 
-    `resume=True` goes on where a killed run of the same reward, data and reading stopped; only samples that were in
-    work at that moment are scored again. `with_samples`: whether the output has the prompt, completion and reference.
+    `resume=True` goes on where a killed run of the same reward, data and reading stopped, at the same training
+    step; only samples that were in work at that moment are scored again. `with_samples`: whether the output has the prompt, completion and reference.
     `reading`: keyword arguments of `guerdon.read`. `options`: keyword arguments of `Engine`.
 
     Raises `ValueError` for another suffix of `out`, `ResumeError` where the unfinished run is of something else, `FileNotFoundError`, and `ValueError` where no
@@ -94,7 +94,7 @@ def score_file(
     work = (
         None
         if out is None
-        else _Work(Path(out), _manifest(reward, data, chunk, with_samples, reading or {}), resume)
+        else _Work(Path(out), _manifest(reward, data, chunk, with_samples, reading or {}, context), resume)
     )
     summary, rejects = Summary(), list[Reject]()
     described = {
@@ -139,13 +139,19 @@ def _chunks(reward: Reward, data: Path, chunk: int, reading: Mapping[str, Any]) 
 
 
 def _manifest(
-    reward: Reward, data: Path, chunk: int, with_samples: bool, reading: Mapping[str, Any]
+    reward: Reward,
+    data: Path,
+    chunk: int,
+    with_samples: bool,
+    reading: Mapping[str, Any],
+    context: Context | None,
 ) -> dict[str, Any]:
     stat = data.stat()
     return {
         "version": VERSION,
         "reward": reward.fingerprint(),
         "data": [str(data.resolve()), stat.st_size, stat.st_mtime_ns],
+        "step": None if context is None else [context.step, context.total_steps],
         "chunk": chunk,
         "samples": with_samples,
         "reading": {key: value for key, value in reading.items() if value is not None},

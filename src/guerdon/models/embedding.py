@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from guerdon.core.checks import check_number
+
 
 def masked_mean(hidden: ArrayLike, mask: ArrayLike) -> NDArray[np.float64]:
     """Mean of the states of the tokens that count.
@@ -43,7 +45,6 @@ def cosine_similarity(a: ArrayLike, b: ArrayLike, floor: float = 1e-12) -> NDArr
         raise ValueError(f"a, b: expected vectors of one length, got shapes {left.shape} and {right.shape}")
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         raise ValueError("a, b: expected finite numbers, got NaN or infinity")
-    if not floor > 0:
-        raise ValueError(f"floor: expected a number above 0, got {floor}")
+    check_number(floor, "floor", above=0.0)
     norms = np.linalg.norm(left, axis=-1) * np.linalg.norm(right, axis=-1)
     return np.clip((left * right).sum(axis=-1) / np.maximum(norms, floor), -1.0, 1.0)

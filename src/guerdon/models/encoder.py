@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from guerdon.core.checks import check_choice
 from guerdon.core.extras import need
 from guerdon.models.embedding import masked_mean
 
@@ -106,8 +107,7 @@ def shared_encoder(
 
 def check_encoder_options(pooling: str, max_tokens: int | None, batch_size: int) -> None:
     """Raise `ValueError` where an option can't be; without loading anything."""
-    if pooling not in get_args(Pooling):
-        raise ValueError(f"pooling: expected one of {', '.join(get_args(Pooling))}, got {pooling!r}")
+    check_choice(pooling, "pooling", get_args(Pooling))
     if max_tokens is not None and max_tokens < 1:
         raise ValueError(f"max_tokens: expected at least 1, got {max_tokens}")
     if batch_size < 1:

@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import array_api_compat
 
+from guerdon.core.checks import check_number
+
 Array: TypeAlias = Any
 """A NumPy array or a torch tensor."""
 
@@ -39,8 +41,7 @@ def implicit_reward_margin(
     Agents via Guidance and Environment Rewards", arXiv 2506.11425, where the guidance is left out of the
     prompt that both are scored under.
     """
-    if not beta > 0:
-        raise ValueError(f"beta: expected a number above 0, got {beta}")
+    check_number(beta, "beta", above=0.0)
     shape = tuple(policy_chosen.shape)
     given = {"policy_rejected": policy_rejected, "ref_chosen": ref_chosen, "ref_rejected": ref_rejected}
     for name, array in given.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
+from guerdon.core.checks import check_choice
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -63,8 +64,7 @@ class SemanticSimilarity(Reward):
     ) -> None:
         if tag is not None and not tag:
             raise ValueError("tag: expected the name of a tag, got empty text")
-        if untagged not in get_args(Untagged):
-            raise ValueError(f"untagged: expected one of {', '.join(get_args(Untagged))}, got {untagged!r}")
+        check_choice(untagged, "untagged", get_args(Untagged))
         check_encoder_options(pooling, max_tokens, batch_size)
         self.model, self.tag, self.max_tokens = model, tag, max_tokens
         self.batch_size, self.device = batch_size, device

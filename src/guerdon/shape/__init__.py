@@ -6,6 +6,7 @@ Nothing here reads what a sample says; a transform sees numbers, groups and the 
 from guerdon.core.registry import register_method
 from guerdon.shape.channel import ChannelTransform
 from guerdon.shape.combine import NormalizedSum, normalized_sum, zscore_average
+from guerdon.shape.length_penalty import GroupLengthPenalty, excess_length
 from guerdon.shape.normalize import BatchNormalize, Center, GroupNormalize
 from guerdon.shape.percentile import PercentileNormalize
 from guerdon.shape.pointwise import Affine, Clip, Threshold
@@ -23,6 +24,13 @@ register_method(
     room="shape",
     public="guerdon.shape.ProcessOutcome",
 )
+register_method(
+    "harmo",
+    title="Beyond Monolithic Rewards: A Hybrid and Multi-Aspect Reward Optimization for MLLM Alignment",
+    arxiv="2510.05283",
+    room="shape",
+    public="guerdon.shape.GroupLengthPenalty",
+)
 
 __all__ = [
     "Affine",
@@ -31,6 +39,7 @@ __all__ = [
     "ChannelTransform",
     "Clip",
     "ExtraIn",
+    "GroupLengthPenalty",
     "GroupNormalize",
     "GroupStatistics",
     "NormalizedSum",
@@ -41,6 +50,7 @@ __all__ = [
     "Schedule",
     "Threshold",
     "Total",
+    "excess_length",
     "group_statistics",
     "normalized_sum",
     "route",

@@ -6,7 +6,6 @@ brought there.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple, TypeAlias
 
 import array_api_compat
@@ -121,16 +120,3 @@ def check_spans(spans: Array, name: str, high: int | None = None) -> Array:
         limit = "" if high is None else f" <= {high}, the width of the mask"
         raise ValueError(f"{name}: expected 0 <= start <= end{limit} in every row")
     return xp.astype(spans, xp.int64)
-
-
-def check_number(value: float, name: str, low: float = -math.inf, high: float = math.inf) -> float:
-    """A finite number in [low, high]. Raises `ValueError` otherwise."""
-    if not (math.isfinite(value) and low <= value <= high):
-        raise ValueError(f"{name}: expected a finite number in [{low:g}, {high:g}], got {value}")
-    return float(value)
-
-
-def check_choice(value: str, name: str, choices: tuple[str, ...]) -> None:
-    """Raise `ValueError` where `value` isn't one of `choices`."""
-    if value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guerdon.core.algebra import finite
+from guerdon.core.checks import check_choice
 from guerdon.core.context import Context
 from guerdon.core.dense import Dense
 from guerdon.core.signal import Signal
 from guerdon.core.transform import Transform
-from guerdon.shape.arrays import check_choice
 
 Channel: TypeAlias = Literal["outcome", "dense"]
 Floats: TypeAlias = NDArray[np.float64]

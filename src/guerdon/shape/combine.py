@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guerdon.core.algebra import Expression, finite, merge_status, name_parts, widest
+from guerdon.core.checks import check_choice, check_number
 from guerdon.core.context import Context
 from guerdon.core.reward import Reward, Scope
 from guerdon.core.signal import Signal, Status
-from guerdon.shape.arrays import Array, check_choice, check_number, floating
+from guerdon.shape.arrays import Array, floating
 from guerdon.shape.statistics import STD_FLOOR, check_normalization, group_statistics
 
 

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from guerdon.core.checks import check_choice
 from guerdon.core.context import Context
 from guerdon.core.registry import register
-from guerdon.shape.arrays import check_choice
 from guerdon.shape.channel import Channel, ChannelTransform, Floats
 from guerdon.shape.statistics import STD_FLOOR, check_normalization, group_statistics
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from guerdon.core.checks import check_number
 from guerdon.core.context import Context
 from guerdon.core.recent import RecentValues
 from guerdon.core.registry import register
-from guerdon.shape.arrays import check_number
 from guerdon.shape.channel import Channel, ChannelTransform, Floats
 
 
@@ -58,10 +58,9 @@ class PercentileNormalize(ChannelTransform):
         self._recent = RecentValues(window)
         if not 0 <= low < high <= 100:
             raise ValueError(f"low, high: expected 0 <= low < high <= 100, got low={low}, high={high}")
-        if not check_number(min_spread, "min_spread", low=0.0):
-            raise ValueError(f"min_spread: expected a number above 0, got {min_spread}")
         self.window, self.low, self.high = self._recent.window, float(low), float(high)
-        self.min_spread, self.flat = min_spread, check_number(flat, "flat")
+        self.min_spread = check_number(min_spread, "min_spread", above=0.0)
+        self.flat = check_number(flat, "flat")
         self.frozen = frozen
 
     def map(self, values: Floats, groups: NDArray[np.int64], context: Context) -> tuple[Floats, None]:

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from guerdon.core.checks import check_number
 from guerdon.core.context import Context
 from guerdon.core.registry import register
-from guerdon.shape.arrays import check_number
 from guerdon.shape.channel import Channel, ChannelTransform, Floats
 
 

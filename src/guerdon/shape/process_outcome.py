@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guerdon.core.algebra import Expression, name_parts, reasons_for
+from guerdon.core.checks import check_choice
 from guerdon.core.context import Context
 from guerdon.core.dense import Dense
 from guerdon.core.registry import create, register
 from guerdon.core.reward import Reward, Scope
 from guerdon.core.signal import Signal, Status
-from guerdon.shape.arrays import Array, check_choice, companion, floating
+from guerdon.shape.arrays import Array, companion, floating
 from guerdon.shape.statistics import STD_FLOOR, check_normalization, group_statistics
 
 Strategy: TypeAlias = Literal["renorm", "sum", "product", "zscore", "process", "outcome"]

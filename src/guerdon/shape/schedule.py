@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guerdon.core.algebra import finite
+from guerdon.core.checks import check_choice, check_number
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.signal import Signal
 from guerdon.core.transform import Transform
-from guerdon.shape.arrays import check_choice, check_number
 
 
 @register(

@@ -6,16 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from guerdon.shape.arrays import (
-    Array,
-    boolean,
-    check_number,
-    companion,
-    device,
-    floating,
-    is_torch,
-    namespace,
-)
+from guerdon.core.checks import check_number
+from guerdon.shape.arrays import Array, boolean, companion, device, floating, is_torch, namespace
 
 STD_FLOOR = 1e-6
 """Default relative floor of a standard deviation: about eight units in the last place of float32."""
@@ -83,12 +75,12 @@ def group_statistics(
 
     count = segment_sum(xp.astype(counts_row, x.dtype), codes, size)
     occupied = count > 0
-    largest = xp.where(occupied, _segment_max(xp.where(counts_row, x, -xp.inf), codes, size), 0.0)
+    largest = xp.where(occupied, segment_max(xp.where(counts_row, x, -xp.inf), codes, size), 0.0)
     below = xp.where(counts_row, x - largest[codes], 0.0)
     mean_below = segment_sum(below, codes, size) / xp.where(occupied, count, 1.0)
     deviation = xp.where(counts_row, below - mean_below[codes], 0.0)
     # Squares of deviations relative to the range can neither overflow nor vanish.
-    span = _segment_max(-below, codes, size)
+    span = segment_max(-below, codes, size)
     span = xp.where(span > 0, span, 1.0)
     squares = segment_sum((deviation / span[codes]) ** 2, codes, size)
     enough = count > ddof
@@ -120,7 +112,8 @@ def segment_sum(values: Array, codes: Array, size: int) -> Array:
     return np.bincount(codes, weights=values, minlength=size).astype(values.dtype)
 
 
-def _segment_max(values: Array, codes: Array, size: int) -> Array:
+def segment_max(values: Array, codes: Array, size: int) -> Array:
+    """Largest value of each code (size,); −inf, or 0 in torch, for a code without any."""
     if is_torch(values):
         return values.new_zeros(size).scatter_reduce(0, codes, values, "amax", include_self=False)
     largest = np.full(size, -np.inf, dtype=values.dtype)

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guerdon.core.algebra import finite
+from guerdon.core.checks import check_choice
 from guerdon.core.context import Context
 from guerdon.core.dense import Dense
 from guerdon.core.registry import register
 from guerdon.core.signal import Signal, Status
 from guerdon.core.transform import Transform
-from guerdon.shape.arrays import check_choice
 
 Reduction: TypeAlias = Literal["sum", "mean", "min", "last"]
 

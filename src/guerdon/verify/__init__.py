@@ -6,16 +6,22 @@ from guerdon.verify.bandit_runs import cumulative_regret, greedy_fraction, min_f
 from guerdon.verify.bleu import SACREBLEU, sentence_bleu
 from guerdon.verify.boxed import LastBoxed, last_boxed
 from guerdon.verify.call_matching import (
+    call_similarity,
     greedy_assignment,
+    matched_share,
     multiset_jaccard,
+    optimal_assignment,
+    ordered_assignment,
     parameter_match,
     whole_call_match,
 )
 from guerdon.verify.chrf import sentence_chrf
+from guerdon.verify.column import Column
 from guerdon.verify.cost import Cost
-from guerdon.verify.format import JsonSchema, Sections, TagFormat, parse_json
+from guerdon.verify.expected_calls import CallMatch
+from guerdon.verify.format import JsonSchema, PatternFormat, Sections, TagFormat, parse_json
 from guerdon.verify.judged_search import JudgedSearch, judged_search_score
-from guerdon.verify.length import Length, Overlong, length_band, overlong_penalty
+from guerdon.verify.length import Length, Overlong, UnitCount, length_band, overlong_penalty
 from guerdon.verify.math import MathAnswer
 from guerdon.verify.math_grading import answers_equal
 from guerdon.verify.nugget_labels import parse_labels
@@ -30,6 +36,7 @@ from guerdon.verify.routing import RoutedAnswer, RunningCostReward, routing_rewa
 from guerdon.verify.routing_format import RoutingFormat
 from guerdon.verify.search_quality import SearchQuality, novel_rounds
 from guerdon.verify.sql import SqlExecution, SqlFormat, SqlNgram, SqlSchemaLinking, SqlSyntax
+from guerdon.verify.state_overlap import StateMatch, StateOverlap, state_overlap
 from guerdon.verify.tagged_answer import TaggedAnswerF1
 from guerdon.verify.tool_calls import ToolCallMatch
 from guerdon.verify.tool_efficiency import (
@@ -141,7 +148,9 @@ __all__ = [
     "BanditChoice",
     "Bleu",
     "BleuRouge",
+    "CallMatch",
     "Chrf",
+    "Column",
     "Cost",
     "JsonSchema",
     "JudgedSearch",
@@ -150,6 +159,7 @@ __all__ = [
     "MathAnswer",
     "NuggetLabels",
     "Overlong",
+    "PatternFormat",
     "QuestionAnswer",
     "ReasoningStep",
     "Repetition",
@@ -164,6 +174,8 @@ __all__ = [
     "SqlNgram",
     "SqlSchemaLinking",
     "SqlSyntax",
+    "StateMatch",
+    "StateOverlap",
     "TagFormat",
     "TaggedAnswerF1",
     "ToolCallMatch",
@@ -171,7 +183,9 @@ __all__ = [
     "ToolEfficiency",
     "ToolIntegratedMath",
     "ToolSteps",
+    "UnitCount",
     "answers_equal",
+    "call_similarity",
     "cover_match",
     "cumulative_regret",
     "exact_match",
@@ -183,6 +197,7 @@ __all__ = [
     "last_boxed",
     "last_program",
     "length_band",
+    "matched_share",
     "min_fraction",
     "multiset_jaccard",
     "normalize_answer",
@@ -190,6 +205,8 @@ __all__ = [
     "nugget_recall",
     "otc_grpo_factor",
     "otc_ppo_factor",
+    "optimal_assignment",
+    "ordered_assignment",
     "overlong_penalty",
     "parameter_match",
     "parse_json",
@@ -200,6 +217,7 @@ __all__ = [
     "sentence_bleu",
     "sentence_chrf",
     "sentence_rouge",
+    "state_overlap",
     "strategic_reward",
     "suffix_failure",
     "token_f1",

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from guerdon.core.checks import check_choice, check_number
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -62,8 +63,7 @@ def ucb_action(counts: ArrayLike, sums: ArrayLike, c: float = 1.0) -> int:
         raise ValueError(f"sums: expected shape {n.shape} as counts, got {total.shape}")
     if (n < 0).any() or (n != np.floor(n)).any():
         raise ValueError(f"counts: expected whole numbers of at least 0, got {n.tolist()}")
-    if not (math.isfinite(c) and c >= 0):
-        raise ValueError(f"c: expected a finite number of at least 0, got {c}")
+    check_number(c, "c", low=0.0)
     if (n == 0).any():
         return int(np.argmin(n))
     return int(np.argmax(total / n + c * np.sqrt(math.log(n.sum()) / n)))
@@ -97,16 +97,12 @@ class BanditChoice(Reward):
     def __init__(
         self, against: Against = "means", tag: str = "answer", c: float = 1.0, invalid: float = 0.0
     ) -> None:
-        if against not in get_args(Against):
-            raise ValueError(f"against: expected one of {', '.join(get_args(Against))}, got {against!r}")
+        check_choice(against, "against", get_args(Against))
         if not tag:
             raise ValueError("tag: expected the name of a tag, got empty text")
-        if not (math.isfinite(c) and c >= 0):
-            raise ValueError(f"c: expected a finite number of at least 0, got {c}")
-        if not math.isfinite(invalid):
-            raise ValueError(f"invalid: expected a finite number, got {invalid}")
         self.against: Against = against
-        self.tag, self.c, self.invalid = tag, c, float(invalid)
+        self.tag, self.c = tag, check_number(c, "c", low=0.0)
+        self.invalid = check_number(invalid, "invalid")
 
     def score(self, sample: Chat, context: Context) -> float:
         needed = ("means",) if self.against == "means" else ("counts", "sums")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, get_args
 
+from guerdon.core.checks import check_choice, check_number
 from guerdon.verify.ngrams import EmptyReference, ReferenceNgrams, as_references, totals
 from guerdon.verify.tokenize import Tokenizer, find_tokenizer
 
@@ -68,15 +69,12 @@ def sentence_bleu(
     Chen, Cherry, "A Systematic Comparison of Smoothing Techniques for Sentence-Level BLEU", WMT 2014.
     Post, "A Call for Clarity in Reporting BLEU Scores", arXiv 1804.08771, repository mjpost/sacrebleu.
     """
-    if smoothing not in SMOOTHINGS:
-        raise ValueError(f"smoothing: expected one of {', '.join(SMOOTHINGS)}, got {smoothing!r}")
-    if reference_length not in ("shortest", "closest"):
-        raise ValueError(f"reference_length: expected shortest or closest, got {reference_length!r}")
+    check_choice(smoothing, "smoothing", SMOOTHINGS)
+    check_choice(reference_length, "reference_length", get_args(ReferenceLength))
     if smooth_value is not None and smoothing not in _DEFAULT_VALUE:
         raise ValueError(f"smooth_value: smoothing {smoothing!r} takes none, got {smooth_value}")
     value = _DEFAULT_VALUE.get(smoothing, 0.0) if smooth_value is None else smooth_value
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"smooth_value: expected a finite number of at least 0, got {smooth_value!r}")
+    check_number(value, "smooth_value", low=0.0)
     if max_order < 1:
         raise ValueError(f"max_order: expected at least 1, got {max_order}")
     cut = find_tokenizer(tokenizer)

@@ -2,9 +2,9 @@ r"""Answers in `\boxed{…}`, and a strict reward: the last box is the reference
 
 from __future__ import annotations
 
-import math
 import re
 
+from guerdon.core.checks import check_number
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -59,15 +59,13 @@ class LastBoxed(Reward):
     def __init__(self, window: int = 100, wrong: float = -1.0) -> None:
         if type(window) is not int or window < 1:
             raise ValueError(f"last_boxed.window: expected an integer of at least 1, got {window!r}")
-        if isinstance(wrong, bool) or not isinstance(wrong, (int, float)) or not math.isfinite(wrong):
-            raise ValueError(f"last_boxed.wrong: expected a finite number, got {wrong!r}")
         self.window = window
-        self.wrong = float(wrong)
+        self.wrong = check_number(wrong, "last_boxed.wrong")
 
     def score(self, sample: Chat, context: Context) -> float | Score:
         references = reference_texts(sample.reference)
         if "" in references:
-            raise Abstain("last_boxed: the reference is empty text")
+            raise Abstain("reference: expected an answer, got empty text")
         answer = last_boxed(sample.final[-self.window :])
         if answer is None:
             return Score(self.wrong, note=f"no closed box in the last {self.window} characters")

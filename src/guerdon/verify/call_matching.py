@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from guerdon.core.checks import check_choice
 
 Call: TypeAlias = Mapping[str, Any]
 Similarity: TypeAlias = Callable[[Sequence[Any], Sequence[Any]], float]
 Same: TypeAlias = Callable[[Any, Any], bool]
 PairValue: TypeAlias = Callable[[Call, Call], float]
+Matching: TypeAlias = Literal["optimal", "greedy", "ordered"]
+Arguments: TypeAlias = Literal["exact", "partial", "ignore"]
+Divisor: TypeAlias = Literal["mean", "union", "gold", "predicted", "longer", "shorter"]
+
+_MOST_PAIRS = 1_000_000
 
 
 def same_json(a: Any, b: Any) -> bool:
@@ -66,6 +75,92 @@ def greedy_assignment(gold: Sequence[Call], predicted: Sequence[Call], value: Pa
             free.remove(chosen)
             total += best
     return total
+
+
+def optimal_assignment(gold: Sequence[Call], predicted: Sequence[Call], value: PairValue) -> float:
+    """`max Σ value(g, p)` over all ways to pair each call with at most one of the other side."""
+    from scipy.optimize import linear_sum_assignment
+
+    values = np.array([[value(g, p) for p in predicted] for g in gold], dtype=np.float64)
+    values = values.reshape(len(gold), len(predicted))
+    return float(values[linear_sum_assignment(values, maximize=True)].sum())
+
+
+def ordered_assignment(gold: Sequence[Call], predicted: Sequence[Call], value: PairValue) -> float:
+    """`max Σ value(g, p)` over pairs that keep the order of both sides: a longest common subsequence, weighted."""
+    best = np.zeros(len(predicted) + 1)
+    for call in gold:
+        paired = best[:-1] + np.array([value(call, offered) for offered in predicted], dtype=np.float64)
+        best[1:] = np.maximum.accumulate(np.maximum(best[1:], paired))
+    return float(best[-1])
+
+
+_ASSIGNMENTS = {"optimal": optimal_assignment, "greedy": greedy_assignment, "ordered": ordered_assignment}
+
+
+def call_similarity(gold: Call, predicted: Call, arguments: Arguments) -> float:
+    """How alike two calls are, in [0, 1]: 0 where their names differ.
+
+    exact    1 where the parameters are the same, see `same_json`
+    partial  (1 + #{k : both have k with the same value}) / (1 + |keys(gold) ∪ keys(predicted)|)
+    ignore   1
+    """
+    if gold["name"] != predicted["name"]:
+        return 0.0
+    if arguments == "ignore":
+        return 1.0
+    wanted, given = gold["parameters"], predicted["parameters"]
+    if arguments == "exact":
+        return float(same_json(wanted, given))
+    agreed = sum(key in given and same_json(value, given[key]) for key, value in wanted.items())
+    return (1 + agreed) / (1 + len(wanted.keys() | given.keys()))
+
+
+def matched_share(
+    gold: Sequence[Call],
+    predicted: Sequence[Call],
+    *,
+    matching: Matching = "optimal",
+    arguments: Arguments = "exact",
+    divide_by: Divisor = "mean",
+) -> float:
+    """Share of the calls of two lists that match, in [0, 1].
+
+        M = max or greedy Σ call_similarity(g, p, arguments)       over pairs of calls that `matching` allows
+        result = M / D                                             1 where both lists are empty, 0 where one is
+
+    `matching`: `optimal` takes the best pairs whatever their order; `greedy` the best one left for each gold call in
+    turn (`greedy_assignment`); `ordered` the best that keep the order (`ordered_assignment`).
+
+    `divide_by` is D: `mean` `(|gold| + |predicted|)/2`, so the result is an F1 · `union` `|gold| + |predicted| − M`,
+    Jaccard · `gold`, recall · `predicted`, precision · `longer` or `shorter` of the two lists.
+
+    With `arguments` exact or ignored a call either matches or doesn't, and both optimal and greedy M are the size of
+    the intersection of the multisets: `union` is then their Jaccard index. `ordered`, exact and `longer` is the
+    longest common subsequence of Qiantong Xu et al., "On the Tool Manipulation Capability of Open-source Large Language
+    Models", arXiv 2305.16504 (sambanova/toolbench); `ignore` and `mean` the F1 of tools of Jize Wang et al., "GTA: A
+    Benchmark for General Tool Agents", arXiv 2407.08713 (open-compass/GTA), with each predicted call a hit once.
+
+    Raises `ValueError` for an unknown option, or more than 1,000,000 pairs of calls.
+    """
+    check_choice(matching, "matching", get_args(Matching))
+    check_choice(arguments, "arguments", get_args(Arguments))
+    check_choice(divide_by, "divide_by", get_args(Divisor))
+    n, m = len(gold), len(predicted)
+    if not n or not m:
+        return float(n == m)
+    if n * m > _MOST_PAIRS:
+        raise ValueError(f"gold, predicted: {n} and {m} calls are more than {_MOST_PAIRS} pairs")
+    matched = _ASSIGNMENTS[matching](gold, predicted, lambda g, p: call_similarity(g, p, arguments))
+    divisors = {
+        "mean": (n + m) / 2,
+        "union": n + m - matched,
+        "gold": n,
+        "predicted": m,
+        "longer": max(n, m),
+        "shorter": min(n, m),
+    }
+    return matched / divisors[divide_by]
 
 
 def parameter_match(

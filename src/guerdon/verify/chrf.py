@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import string
 from collections.abc import Sequence
 from functools import lru_cache
 
+from guerdon.core.checks import check_number
 from guerdon.verify.ngrams import EmptyReference, ReferenceNgrams, as_references, totals
 
 _MARKS = frozenset(string.punctuation)
@@ -46,8 +46,7 @@ def sentence_chrf(
         raise ValueError(
             f"char_order, word_order: expected orders of at least 0, got {char_order}, {word_order}"
         )
-    if not (math.isfinite(beta) and beta > 0):
-        raise ValueError(f"beta: expected a finite number above 0, got {beta}")
+    check_number(beta, "beta", above=0.0)
     texts = as_references(references)
     characters, words = _split(candidate.lower() if lowercase else candidate, whitespace, word_order)
     sizes = totals(len(characters), char_order) + totals(len(words), word_order)

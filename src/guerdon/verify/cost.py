@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from typing import Literal, TypeAlias, get_args
 
+from guerdon.core.checks import check_choice, check_number
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -38,11 +37,8 @@ class Cost(Reward):
     def __init__(
         self, price: float = 1.0, of: Spent = "extra", key: str = "cost", tokenizer: TokenSource = None
     ) -> None:
-        if of not in get_args(Spent):
-            raise ValueError(f"of: expected one of {', '.join(get_args(Spent))}, got {of!r}")
-        if not (math.isfinite(price) and price >= 0):
-            raise ValueError(f"price: expected a finite number of at least 0, got {price}")
-        self.price, self.key, self.tokenizer = price, key, tokenizer
+        check_choice(of, "of", get_args(Spent))
+        self.price, self.key, self.tokenizer = check_number(price, "price", low=0.0), key, tokenizer
         self.of: Spent = of
 
     def score(self, sample: Chat, context: Context) -> float:
@@ -58,9 +54,4 @@ class Cost(Reward):
         value = sample.extra.get(self.key)
         if value is None:
             raise Abstain(f"extra[{self.key!r}]: missing")
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise TypeError(f"extra[{self.key!r}]: expected a number, got {type(value).__name__}")
-        number = float(value)
-        if not (math.isfinite(number) and number >= 0):
-            raise ValueError(f"extra[{self.key!r}]: expected a finite number of at least 0, got {value}")
-        return number
+        return check_number(value, f"extra[{self.key!r}]", low=0.0)

@@ -1,13 +1,15 @@
-"""Rewards for the form of an answer: tags, JSON that fits a schema, sections under headings."""
+"""Rewards for the form of an answer: tags, a pattern, JSON that fits a schema, sections under headings."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias, get_args
 
+from guerdon.core.checks import check_choice
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -38,8 +40,7 @@ class TagFormat(Reward):
     def __init__(self, tags: Sequence[str], *, between: Between = "whitespace") -> None:
         if isinstance(tags, str) or not tags or len(set(tags)) != len(tags) or not all(tags):
             raise ValueError(f"tags: expected a list of different tag names, got {tags!r}")
-        if between not in get_args(Between):
-            raise ValueError(f"between: expected one of {', '.join(get_args(Between))}, got {between!r}")
+        check_choice(between, "between", get_args(Between))
         self.name = "tags"
         self.tags = tuple(tags)
         self.between: Between = between
@@ -70,6 +71,34 @@ class TagFormat(Reward):
         if self.between == "whitespace":
             return not gap.strip()
         return gap == ("\n" if self.between == "newline" else "")
+
+
+@register("pattern", example="{reward: pattern, pattern: '^<answer>.*</answer>$', dot_all: true}")
+class PatternFormat(Reward):
+    r"""1 where a regular expression is found in the last assistant turn, else 0.
+
+    `pattern` is searched for as it is: anchor it with `^` and `$` where the whole turn must match (`$` also matches before
+    a last newline, `\Z` doesn't). · `dot_all`: whether a dot matches a newline, too; by default it doesn't, as in the
+    format reward of Y. Chang et al., "BLEUBERI: BLEU is a surprisingly effective reward for instruction following", arXiv
+    2505.11080, repository lilakk/BLEUBERI, which so pays nothing for reasoning of several lines. `tags` asks for blocks
+    without that trap.
+
+    A pattern that nests repetitions can take minutes on a long turn: the engine's time limit applies. Raises `ValueError`
+    for a pattern that is no regular expression.
+    """
+
+    uses_context = False
+
+    def __init__(self, pattern: str, *, dot_all: bool = False) -> None:
+        try:
+            self._compiled = re.compile(pattern, re.DOTALL if dot_all else 0)
+        except (re.error, TypeError) as error:
+            raise ValueError(f"pattern: expected a regular expression, got {pattern!r}: {error}") from None
+        self.name = "pattern"
+        self.pattern, self.dot_all = pattern, dot_all
+
+    def score(self, sample: Chat, context: Context) -> float:
+        return float(self._compiled.search(sample.final) is not None)
 
 
 @register(

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
+from guerdon.core.checks import check_choice, check_number
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -157,16 +158,9 @@ class JudgedSearch(Reward):
         threshold: float = 0.5,
         key: str = "similarities",
     ) -> None:
-        if usefulness not in get_args(Usefulness):
-            raise ValueError(
-                f"usefulness: expected one of {', '.join(get_args(Usefulness))}, got {usefulness!r}"
-            )
-        if aggregate not in get_args(Aggregate):
-            raise ValueError(
-                f"aggregate: expected one of {', '.join(get_args(Aggregate))}, got {aggregate!r}"
-            )
-        if not math.isfinite(threshold):
-            raise ValueError(f"threshold: expected a finite number, got {threshold}")
+        check_choice(usefulness, "usefulness", get_args(Usefulness))
+        check_choice(aggregate, "aggregate", get_args(Aggregate))
+        check_number(threshold, "threshold")
         self.name = "reseek"
         self.usefulness: Usefulness = usefulness
         self.aggregate: Aggregate = aggregate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from guerdon.core.checks import check_number
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -39,6 +40,23 @@ class _LengthReward(Reward):
         return len(units_of(sample, self.unit, self.tokenizer))
 
 
+@register("unit_count", example="{reward: unit_count, unit: words}")
+class UnitCount(_LengthReward):
+    """How long a completion is: a count of at least 0, meant as a part of other rewards.
+
+    The length of all assistant turns in `unit` (`characters`, `words` or `tokens`, see `units_of`). Abstains where tokens
+    are asked for and there is no source of tokens. Raises `ValueError` for an unknown unit.
+    """
+
+    name = "unit_count"
+
+    def __init__(self, unit: LengthUnit = "words", tokenizer: TokenSource = None) -> None:
+        super().__init__(unit, tokenizer)
+
+    def score(self, sample: Chat, context: Context) -> float:
+        return float(self.length(sample))
+
+
 @register("length", example="{reward: length, low: 50, high: 200, margin: 50}")
 class Length(_LengthReward):
     """How well the length of a completion fits a band, in [0, 1].
@@ -70,9 +88,7 @@ class Length(_LengthReward):
         self.high = math.inf if high is None else high
         if not 0 <= self.low <= self.high:
             raise ValueError(f"length: expected 0 <= low <= high, got low={low}, high={high}")
-        if not (math.isfinite(margin) and margin >= 0):
-            raise ValueError(f"margin: expected a finite number of at least 0, got {margin}")
-        self.margin = margin
+        self.margin = check_number(margin, "margin", low=0.0)
 
     def score(self, sample: Chat, context: Context) -> float:
         return length_band(self.length(sample), self.low, self.high, self.margin)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import cache, lru_cache, partial
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
+from guerdon.core.checks import check_choice
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -66,8 +67,7 @@ class MathAnswer(Reward):
     uses_context = False
 
     def __init__(self, extract: Extract = "auto", float_rounding: int = 6, window: int = 20_000) -> None:
-        if extract not in get_args(Extract):
-            raise ValueError(f"math.extract: expected one of {', '.join(get_args(Extract))}, got {extract!r}")
+        check_choice(extract, "math.extract", get_args(Extract))
         for name, value, least in (("float_rounding", float_rounding, 0), ("window", window, 1)):
             if type(value) is not int or value < least:
                 raise ValueError(f"math.{name}: expected an integer of at least {least}, got {value!r}")
@@ -125,10 +125,10 @@ def reference_texts(reference: Any) -> Sequence[str]:
     if type(reference) is str:
         return (reference,)
     if reference is None:
-        raise Abstain("math: the reference is missing")
+        raise Abstain("reference: missing")
     if isinstance(reference, (list, tuple)):
         if not reference:
-            raise Abstain("math: the reference is an empty list")
+            raise Abstain("reference: expected at least one, got an empty list")
         return [_text(one) for one in reference]
     return (_text(reference),)
 
@@ -138,9 +138,9 @@ def _text(reference: Any) -> str:
         return reference
     if isinstance(reference, bool) or not isinstance(reference, (numbers.Real, Decimal)):
         kind = type(reference).__name__
-        raise Abstain(f"math: the reference is of type {kind}, expected text, a number or a list of those")
+        raise Abstain(f"reference: expected text, a number or a list of those, got {kind}")
     if not math.isfinite(reference):
-        raise Abstain(f"math: the reference is {reference}, expected a finite number")
+        raise Abstain(f"reference: expected a finite number, got {reference}")
     if isinstance(reference, numbers.Rational):
         return str(reference)
     # Positional notation: 1e-07 would be read as 1.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from guerdon.core.checks import check_number
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -39,8 +40,7 @@ def nugget_recall(labels: Sequence[Sequence[Label]], weights: ArrayLike, *, part
     w = np.asarray(weights, dtype=np.float64)
     if w.ndim != 1 or not np.isfinite(w).all() or (w < 0).any():
         raise ValueError(f"weights: expected finite numbers of at least 0, one a nugget, got {weights!r}")
-    if not 0 <= partial <= 1:
-        raise ValueError(f"partial: expected a number from 0 to 1, got {partial!r}")
+    check_number(partial, "partial", 0.0, 1.0)
     if not labels:
         raise ValueError("labels: expected at least one block, got none")
     for b, block in enumerate(labels):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from guerdon.core.messages import message_text
 from guerdon.core.samples import Chat
@@ -30,17 +30,26 @@ def trajectory_text(sample: Chat) -> str:
     )
 
 
-def last_program(text: str) -> str:
-    """Lines of the last Python program of a trajectory, each ended by a newline; empty where there is none.
+def fenced_programs(text: str) -> list[str]:
+    """The Python programs of a text in order, every line ended by a newline.
 
     A program starts behind a line that begins with "```python" and runs to the next line that begins with "```", or
     to the end.
     """
     lines = text.split("\n")
-    start = next((i for i in range(len(lines) - 1, -1, -1) if lines[i].startswith("```python")), len(lines))
-    return "".join(
-        f"{line}\n" for line in takewhile(lambda line: not line.startswith("```"), lines[start + 1 :])
-    )
+    starts = [i + 1 for i, line in enumerate(lines) if line.startswith("```python")]
+    return [
+        "".join(
+            f"{line}\n"
+            for line in takewhile(lambda line: not line.startswith("```"), islice(lines, start, None))
+        )
+        for start in starts
+    ]
+
+
+def last_program(text: str) -> str:
+    """The last of `fenced_programs`; empty where there is none."""
+    return next(reversed(fenced_programs(text)), "")
 
 
 def last_output(text: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
+from guerdon.core.checks import check_choice
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -50,8 +51,8 @@ def normalize_answer(
     """
     if not isinstance(text, str):
         raise TypeError(f"text: expected text, got {type(text).__name__}")
-    _check(punctuation, "punctuation", get_args(Punctuation))
-    _check(articles, "articles", get_args(Articles))
+    check_choice(punctuation, "punctuation", get_args(Punctuation))
+    check_choice(articles, "articles", get_args(Articles))
     if lowercase:
         text = text.lower()
     if punctuation != "keep":
@@ -108,7 +109,7 @@ def token_f1(
 
     Raises `ValueError` for an unknown `kind`.
     """
-    _check(kind, "kind", get_args(Tokens))
+    check_choice(kind, "kind", get_args(Tokens))
     predicted = normalize(prediction)
     found = _count(predicted, kind)
     best = 0.0
@@ -168,8 +169,8 @@ class QuestionAnswer(Reward):
         whole_tokens: bool = True,
         closed: Sequence[str] = (),
     ) -> None:
-        _check(metric, "metric", get_args(Metric))
-        _check(extract, "extract", get_args(Extract))
+        check_choice(metric, "metric", get_args(Metric))
+        check_choice(extract, "extract", get_args(Extract))
         if not tag:
             raise ValueError("tag: expected the name of a tag, got empty text")
         if isinstance(closed, str):
@@ -212,8 +213,3 @@ def _listed(aliases: str | Sequence[str]) -> Sequence[str]:
 def _count(text: str, kind: Tokens) -> Counter[str]:
     tokens = text.split()
     return Counter(set(tokens) if kind == "set" else tokens)
-
-
-def _check(value: str, name: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
+from guerdon.core.checks import check_choice
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -48,8 +49,7 @@ def parse_steps(text: str, *, mode: Mode = "strict") -> list[ReasoningStep]:
     Cheng Qian et al., "SMART: Self-Aware Agent for Tool Overuse Mitigation", arXiv:2502.11435
     (qiancheng0/Open-SMARTAgent).
     """
-    if mode not in get_args(Mode):
-        raise ValueError(f"mode: expected one of {', '.join(get_args(Mode))}, got {mode!r}")
+    check_choice(mode, "mode", get_args(Mode))
     if mode == "code":
         chunks = [chunk.strip() for chunk in text.strip().split(f"\n{_STEP}")]
         return [step for chunk in chunks if chunk and (step := _released_step(chunk)) is not None]

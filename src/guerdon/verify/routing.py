@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from guerdon.core.algebra import Expression, name_parts, reasons_for
+from guerdon.core.checks import check_choice, check_number
 from guerdon.core.context import Context
 from guerdon.core.recent import RecentValues
 from guerdon.core.registry import register
@@ -45,9 +46,7 @@ class RunningCostReward:
         low, high = percentiles
         if not 0 <= low < high <= 100:
             raise ValueError(f"percentiles: expected 0 <= low < high <= 100, got {percentiles}")
-        if not (math.isfinite(epsilon) and epsilon > 0):
-            raise ValueError(f"epsilon: expected a finite number above 0, got {epsilon}")
-        self.percentiles, self.epsilon = (low, high), epsilon
+        self.percentiles, self.epsilon = (low, high), check_number(epsilon, "epsilon", above=0.0)
         self._recent = RecentValues(window)
 
     def __call__(self, costs: ArrayLike) -> NDArray[np.float64]:
@@ -96,7 +95,7 @@ def routing_reward(
     Haozhen Zhang, Tao Feng, Jiaxuan You, "Router-R1: Teaching LLMs Multi-Round Routing and Aggregation via
     Reinforcement Learning", arXiv 2506.09033, repository ulab-uiuc/Router-R1.
     """
-    _check_alpha(alpha)
+    check_number(alpha, "alpha", 0.0, 1.0)
     p, s, c = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (penalty, outcome, cost_reward)))
     return np.where(p < 0, p, np.where(s > 0, (1 - alpha) * s + alpha * c, 0.0))
 
@@ -115,7 +114,7 @@ def routed_score(
     The logged metric is EM or the best F1; 0 without an answer; and with `metric="em"` the penalty where the
     answer is wrong. EM and F1 are those of `QuestionAnswer`, F1 with `closed=CLOSED_ANSWERS`.
     """
-    _check_metric(metric)
+    check_choice(metric, "metric", get_args(AnswerMetric))
     block = last(text, "answer")
     if block is None:
         outcome = logged = 0.0
@@ -158,8 +157,8 @@ class RoutedAnswer(Expression):
         pool: Pool | None = None,
         window: int = 1000,
     ) -> None:
-        _check_metric(metric)
-        self.alpha = _check_alpha(alpha)
+        check_choice(metric, "metric", get_args(AnswerMetric))
+        self.alpha = check_number(alpha, "alpha", 0.0, 1.0)
         self.metric: AnswerMetric = metric
         self.window = window
         self._cost_reward = RunningCostReward(window)
@@ -201,14 +200,3 @@ class RoutedAnswer(Expression):
         outcome = np.full(len(penalty), np.nan)
         outcome[ok] = routing_reward(penalty.outcome[ok], answer.outcome[ok], cost_reward[ok], self.alpha)
         return Signal(outcome, status, parts=parts, reasons=reasons)
-
-
-def _check_alpha(alpha: float) -> float:
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha: expected a number in [0, 1], got {alpha}")
-    return float(alpha)
-
-
-def _check_metric(metric: str) -> None:
-    if metric not in get_args(AnswerMetric):
-        raise ValueError(f"metric: expected one of {', '.join(get_args(AnswerMetric))}, got {metric!r}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from guerdon.core.checks import check_number
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -64,8 +64,7 @@ class TaggedAnswerF1(Reward):
     uses_context = False
 
     def __init__(self, format_penalty: float = -2.0) -> None:
-        if not math.isfinite(format_penalty):
-            raise ValueError(f"format_penalty: expected a finite number, got {format_penalty}")
+        check_number(format_penalty, "format_penalty")
         self.name = "igpo"
         self.format_penalty = format_penalty
 

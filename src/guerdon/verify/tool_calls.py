@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
+from guerdon.core.checks import check_choice
 from guerdon.core.context import Context
 from guerdon.core.guarded import explain
 from guerdon.core.messages import ToolCall
@@ -110,10 +111,8 @@ class ToolCallMatch(Reward):
                 raise ValueError(
                     f"variants: unknown variant {variant!r}{did_you_mean(str(variant), VARIANTS)}"
                 )
-        if mode not in get_args(Mode):
-            raise ValueError(f"mode: expected one of {', '.join(get_args(Mode))}, got {mode!r}")
-        if layout not in get_args(Layout):
-            raise ValueError(f"layout: expected one of {', '.join(get_args(Layout))}, got {layout!r}")
+        check_choice(mode, "mode", get_args(Mode))
+        check_choice(layout, "layout", get_args(Layout))
         self.name = "toolrl"
         self.variants = tuple(variant for variant in VARIANTS if variant in variants)
         self.mode: Mode = mode

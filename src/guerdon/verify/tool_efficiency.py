@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from guerdon.core.algebra import Expression, name_parts, reasons_for
+from guerdon.core.checks import check_choice, check_number
 from guerdon.core.context import Context
 from guerdon.core.registry import create, register
 from guerdon.core.reward import Reward, Scope
@@ -31,7 +32,7 @@ def otc_ppo_factor(m: ArrayLike, c: float) -> NDArray[np.float64]:
     Hongru Wang et al., "Acting Less is Reasoning More! Teaching Model to Act Efficiently", arXiv:2504.14870.
     """
     calls = _counts(m, "m")
-    return np.cos(np.pi * calls / (2 * calls + _smoothing(c)))
+    return np.cos(np.pi * calls / (2 * calls + check_number(c, "c", above=0.0)))
 
 
 def otc_grpo_factor(m: ArrayLike, n: ArrayLike, c: float) -> NDArray[np.float64]:
@@ -50,7 +51,7 @@ def otc_grpo_factor(m: ArrayLike, n: ArrayLike, c: float) -> NDArray[np.float64]
     """
     calls, fewest = np.broadcast_arrays(_counts(m, "m"), _counts(n, "n"))
     some = fewest > 0
-    angle = np.pi * calls / np.where(some, calls + fewest, 2 * calls + _smoothing(c))
+    angle = np.pi * calls / np.where(some, calls + fewest, 2 * calls + check_number(c, "c", above=0.0))
     return np.where(some, np.sin(angle), np.cos(angle))
 
 
@@ -138,16 +139,13 @@ class ToolEfficiency(Expression):
         calls: Reward | None = None,
         correct_arguments: Mapping[str, Any] | None = None,
     ) -> None:
-        if mode not in get_args(Mode):
-            raise ValueError(f"mode: expected one of {', '.join(get_args(Mode))}, got {mode!r}")
-        if not (math.isfinite(alpha) and alpha > 0):
-            raise ValueError(f"alpha: expected a finite number above 0, got {alpha}")
+        check_choice(mode, "mode", get_args(Mode))
         if correct_arguments is not None and not isinstance(correct, str):
             raise ValueError("correct_arguments: expected only together with the name of a reward")
         base: Reward = create(correct, arguments=correct_arguments) if isinstance(correct, str) else correct
         super().__init__((base, ToolCount() if calls is None else calls), "otc")
         self.mode: Mode = mode
-        self.c, self.alpha = _smoothing(c), float(alpha)
+        self.c, self.alpha = check_number(c, "c", above=0.0), check_number(alpha, "alpha", above=0.0)
 
     @property
     def scope(self) -> Scope:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -191,9 +189,3 @@ def _counts(values: ArrayLike, name: str) -> NDArray[np.float64]:
             f"{name}: expected finite counts of at least 0, got {counts[~(counts >= 0)].tolist()[:3]}"
         )
     return counts
-
-
-def _smoothing(c: float) -> float:
-    if not (math.isfinite(c) and c > 0):
-        raise ValueError(f"c: expected a finite number above 0, got {c}")
-    return float(c)

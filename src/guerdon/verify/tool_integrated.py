@@ -46,6 +46,6 @@ class ToolIntegratedMath(Reward):
     def score(self, sample: Chat, context: Context) -> float:
         references = [normalize_answer(text) for text in reference_texts(sample.reference)]
         if not all(references):
-            raise Abstain("tool_integrated_math: the reference is empty")
+            raise Abstain("reference: expected an answer, nothing is left once normalised")
         answer = final_answer(trajectory_text(sample))
         return float(any(answers_equal(answer, each, percentages=self.percentages) for each in references))

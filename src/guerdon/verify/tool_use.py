@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from guerdon.core.checks import check_choice
 from guerdon.verify.reasoning_steps import StepType
 
 
@@ -21,8 +23,7 @@ def tool_step_counts(types: Sequence[Sequence[StepType]]) -> NDArray[np.int64]:
     """
     for i, steps in enumerate(types):
         for step in steps:
-            if step not in ("normal", "tool"):
-                raise ValueError(f"types[{i}]: expected normal or tool, got {step!r}")
+            check_choice(step, f"types[{i}]", get_args(StepType))
     return np.array([sum(step == "tool" for step in steps) for steps in types], dtype=np.int64)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, get_args
 
+from guerdon.core.checks import check_choice
 from guerdon.core.extras import need
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Abstain
@@ -46,8 +47,7 @@ def units_of(sample: Chat, unit: LengthUnit, tokenizer: TokenSource = None) -> S
 
 def check_unit(unit: str) -> None:
     """Raise `ValueError` for an unknown unit."""
-    if unit not in get_args(LengthUnit):
-        raise ValueError(f"unit: expected one of {', '.join(get_args(LengthUnit))}, got {unit!r}")
+    check_choice(unit, "unit", get_args(LengthUnit))
 
 
 def _token_ids(value: Any) -> list[int]:

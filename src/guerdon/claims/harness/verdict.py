@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+from scipy import stats
 
 from guerdon.claims.harness.claim import Relation
-from guerdon.core.extras import need
 
 Verdict: TypeAlias = Literal["holds", "does not hold", "inconclusive"]
 CONFIDENCE = 0.95
@@ -37,7 +37,7 @@ def interval(values: Sequence[float]) -> Interval:
     mean, n = float(np.mean(values)), len(values)
     if n == 1:
         return Interval(mean, -math.inf, math.inf)
-    quantile = float(need("scipy.stats", "claims").t.ppf((1 + CONFIDENCE) / 2, n - 1))
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1))
     half = quantile * float(np.std(values, ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half)
 

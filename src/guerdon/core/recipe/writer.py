@@ -74,41 +74,38 @@ class _Writer:
                 **named,
             }
         if isinstance(node, When):
-            return {"when": _spec_data(node.predicate, "predicate"), "then": parts[0], **named}
+            return {"when": self._spec(node.predicate, "predicate"), "then": parts[0], **named}
         if isinstance(node, Apply):
-            return {"pipe": [parts[0], _spec_data(node.transform, "transform")], **named}
+            return {"pipe": [parts[0], self._spec(node.transform, "transform")], **named}
         raise RecipeError(f"{node.name}: {type(node).__name__} has no form in a recipe; register it")
 
     def _leaf(self, node: Reward) -> str:
         if id(node) not in self._names:
+            data = self._spec(node, "reward")
             name, count = node.name, 1
             while name in self.parts:
                 count += 1
                 name = f"{node.name}-{count}"
             self._names[id(node)] = name
-            self.parts[name] = _spec_data(node, "reward")
+            self.parts[name] = data
         return self._names[id(node)]
 
+    def _spec(self, made: Any, kind: str) -> dict[str, Any]:
+        if isinstance(made, WithReference):
+            return {**self._spec(made.part, kind), "reference": made.key}
+        spec = getattr(made, "spec", None)
+        if not isinstance(spec, Spec):
+            raise RecipeError(
+                f"{getattr(made, 'name', made)!r} is not registered, so a recipe can't name it; use @guerdon.register"
+            )
+        arguments = {key: self._argument(value) for key, value in spec.arguments.items()}
+        if spec.name.startswith("python:"):
+            return {"python": spec.name.removeprefix("python:"), **arguments}
+        return {kind: spec.name, **arguments}
 
-def _spec_data(made: Any, kind: str) -> dict[str, Any]:
-    if isinstance(made, WithReference):
-        return {**_spec_data(made.part, kind), "reference": made.key}
-    spec = getattr(made, "spec", None)
-    if not isinstance(spec, Spec):
-        raise RecipeError(
-            f"{getattr(made, 'name', made)!r} is not registered, so a recipe can't name it; use @guerdon.register"
-        )
-    arguments = {key: _argument(value) for key, value in spec.arguments.items()}
-    if spec.name.startswith("python:"):
-        return {"python": spec.name.removeprefix("python:"), **arguments}
-    return {kind: spec.name, **arguments}
-
-
-def _argument(value: Any) -> Any:
-    if isinstance(value, Reward):
-        return (
-            _spec_data(value, "reward") if not isinstance(value, Expression) else _Writer().expression(value)
-        )
-    if isinstance(value, tuple):
-        return [_argument(item) for item in cast("tuple[Any, ...]", value)]
-    return value
+    def _argument(self, value: Any) -> Any:
+        if isinstance(value, Reward):
+            return self.expression(value)
+        if isinstance(value, tuple):
+            return [self._argument(item) for item in cast("tuple[Any, ...]", value)]
+        return value

@@ -6,6 +6,7 @@ from collections.abc import Generator, Hashable
 from types import TracebackType
 from typing import Literal, TypeAlias, get_args
 
+from guerdon.core.checks import check_choice
 from guerdon.core.signal import Status
 
 Dialect: TypeAlias = Literal["sqlite", "duckdb"]
@@ -72,5 +73,4 @@ def check_query(sql: str) -> None:
 
 def check_dialect(dialect: str) -> None:
     """Raise `ValueError` for an unknown dialect."""
-    if dialect not in get_args(Dialect):
-        raise ValueError(f"dialect: expected one of {', '.join(get_args(Dialect))}, got {dialect!r}")
+    check_choice(dialect, "dialect", get_args(Dialect))

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from guerdon.core.checks import check_choice
 from guerdon.verify.sql.database import Database, Dialect, LimitReached, Row, UnusableDatabase
 from guerdon.verify.sql.duckdb_database import DuckdbDatabase
 from guerdon.verify.sql.sqlite_database import SqliteDatabase
@@ -58,6 +59,7 @@ def same_result(
 
     Raises `ValueError` for an unknown order.
     """
+    check_choice(order, "order", ORDERS)
     expected = [_rounded(row, decimals) for row in expected]
     rows = (_rounded(row, decimals) for row in rows)
     if order == "list":
@@ -69,8 +71,6 @@ def same_result(
                 return False
             left_over[row] -= 1
         return not any(left_over.values())
-    if order != "set":
-        raise ValueError(f"order: expected one of {', '.join(ORDERS)}, got {order!r}")
     wanted, found = set(expected), set[Row]()
     for row in rows:
         if row not in wanted:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 from contextlib import closing
 from functools import lru_cache
 from typing import Literal, TypeAlias, get_args
 
+from guerdon.core.checks import check_choice, check_number
 from guerdon.core.context import Context
 from guerdon.core.extras import need
 from guerdon.core.registry import register
@@ -44,10 +44,8 @@ class _OnDatabase(Reward):
 
     def __init__(self, dialect: Dialect, seconds: float) -> None:
         check_dialect(dialect)
-        if not (math.isfinite(seconds) and seconds > 0):
-            raise ValueError(f"seconds: expected a finite number above 0, got {seconds}")
         self.dialect: Dialect = dialect
-        self.seconds = seconds
+        self.seconds = check_number(seconds, "seconds", above=0.0)
 
     def prepare(self) -> None:
         if self.dialect == "duckdb":
@@ -116,9 +114,8 @@ class SqlExecution(_OnDatabase):
         max_rows: int = 100_000,
     ) -> None:
         super().__init__(dialect, seconds)
-        if order not in ORDERS:
-            raise ValueError(f"order: expected one of {', '.join(ORDERS)}, got {order!r}")
-        _check_form(form)
+        check_choice(order, "order", ORDERS)
+        check_choice(form, "form", get_args(Form))
         if max_rows < 1:
             raise ValueError(f"max_rows: expected at least 1, got {max_rows}")
         self.order: Order = order
@@ -193,7 +190,7 @@ class SqlSchemaLinking(Reward):
     uses_context = False
 
     def __init__(self, form: Form = "paper", dialect: Dialect = "sqlite") -> None:
-        _check_form(form)
+        check_choice(form, "form", get_args(Form))
         check_dialect(dialect)
         self.form: Form = form
         self.dialect: Dialect = dialect
@@ -269,11 +266,6 @@ class SqlFormat(Reward):
 
 
 _NO_SELECT = 'there is no "SELECT" in upper case'
-
-
-def _check_form(form: str) -> None:
-    if form not in get_args(Form):
-        raise ValueError(f"form: expected one of {', '.join(get_args(Form))}, got {form!r}")
 
 
 def _reference(sample: Chat) -> str:
