@@ -16,6 +16,7 @@ from guerdon.verify.call_matching import (
     whole_call_match,
 )
 from guerdon.verify.chrf import sentence_chrf
+from guerdon.verify.code import CodeTests
 from guerdon.verify.column import Column
 from guerdon.verify.cost import Cost
 from guerdon.verify.expected_calls import CallMatch
@@ -27,7 +28,7 @@ from guerdon.verify.math_grading import answers_equal
 from guerdon.verify.nugget_labels import parse_labels
 from guerdon.verify.nuggets import NuggetLabels, label_f1, nugget_recall
 from guerdon.verify.overlap import Bleu, BleuRouge, Chrf, Rouge
-from guerdon.verify.programs import final_answer, last_program
+from guerdon.verify.programs import final_answer, fenced_programs, last_program
 from guerdon.verify.qa import QuestionAnswer, cover_match, exact_match, normalize_answer, token_f1
 from guerdon.verify.reasoning_steps import ReasoningStep, ToolSteps, parse_steps
 from guerdon.verify.repetition import Repetition, repeated_share
@@ -150,6 +151,7 @@ __all__ = [
     "BleuRouge",
     "CallMatch",
     "Chrf",
+    "CodeTests",
     "Column",
     "Cost",
     "JsonSchema",
@@ -189,6 +191,7 @@ __all__ = [
     "cover_match",
     "cumulative_regret",
     "exact_match",
+    "fenced_programs",
     "final_answer",
     "greedy_assignment",
     "greedy_fraction",
