@@ -28,7 +28,7 @@ from guerdon.verify.math_grading import answers_equal
 from guerdon.verify.nugget_labels import parse_labels
 from guerdon.verify.nuggets import NuggetLabels, label_f1, nugget_recall
 from guerdon.verify.overlap import Bleu, BleuRouge, Chrf, Rouge
-from guerdon.verify.programs import final_answer, fenced_programs, last_program
+from guerdon.verify.programs import fenced_programs, final_answer, last_program
 from guerdon.verify.qa import QuestionAnswer, cover_match, exact_match, normalize_answer, token_f1
 from guerdon.verify.reasoning_steps import ReasoningStep, ToolSteps, parse_steps
 from guerdon.verify.repetition import Repetition, repeated_share
