@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from guerdon.lab import make_policy
+from guerdon.lab import Arithmetic, make_policy
 
 
 @functools.cache
@@ -26,4 +26,4 @@ def warm_policy() -> Path:
 def _made(**options: int) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="guerdon-policy-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return make_policy(folder, **options)
+    return make_policy(folder, Arithmetic(), **options)

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guerdon.lab import Arithmetic, Problem, calculator, check, make_policy
-from guerdon.lab.policy import demonstrate
+from guerdon.agents import calculator
+from guerdon.lab import Arithmetic, Task, make_policy
 from tests.lab.policies import raw_policy, warm_policy
 
 transformers = pytest.importorskip("transformers")
 templates = pytest.importorskip("trl.chat_template_utils")
 
-PROBLEM = Problem("There are 12 boxes of 7.", "12*7", 84)
+WORLD = Arithmetic()
+TASK = WORLD.task("There are 12 boxes of 7.", "12*7")
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +26,14 @@ def tokenizer() -> Any:
     return transformers.AutoTokenizer.from_pretrained(raw_policy())
 
 
-def completions(path: Path, problems: Sequence[Problem], sample: bool) -> list[dict[str, Any]]:
-    """The first assistant message for each problem, parsed."""
+def completions(path: Path, tasks: Sequence[Task], sample: bool) -> list[dict[str, Any]]:
+    """The first assistant message for each task, parsed."""
     import torch
 
     model = transformers.AutoModelForCausalLM.from_pretrained(path)
     tokenizer = transformers.AutoTokenizer.from_pretrained(path)
     prompts = tokenizer.apply_chat_template(
-        [problem.prompt for problem in problems],
+        [task.prompt for task in tasks],
         tools=[calculator],
         add_generation_prompt=True,
         padding=True,
@@ -65,7 +66,7 @@ def test_any_text_round_trips_and_digits_are_single_tokens(text: str) -> None:
 
 
 def test_template_renders_tools_calls_and_results_and_keeps_prefixes(tokenizer: Any) -> None:
-    dialogue = demonstrate(PROBLEM, 0.0, random.Random(0))
+    dialogue = WORLD.demonstrate(TASK, random.Random(0), 0.0)
     text = tokenizer.apply_chat_template(dialogue, tools=[calculator], tokenize=False)
     assert "<tool>calculator(expression)</tool>" in text
     assert '<tool_call>{"name": "calculator", "arguments": {"expression": "12*7"}}</tool_call>' in text
@@ -76,13 +77,13 @@ def test_template_renders_tools_calls_and_results_and_keeps_prefixes(tokenizer: 
         )
     assert templates.supports_tool_calling(tokenizer)
     assert templates.is_chat_template_prefix_preserving(tokenizer)
-    prompt = tokenizer.apply_chat_template(PROBLEM.prompt, tools=[calculator], add_generation_prompt=True)
+    prompt = tokenizer.apply_chat_template(TASK.prompt, tools=[calculator], add_generation_prompt=True)
     assert len(prompt["input_ids"]) < 100
 
 
 def test_only_the_assistants_tokens_are_trained(tokenizer: Any) -> None:
     made = tokenizer.apply_chat_template(
-        demonstrate(PROBLEM, 0.0, random.Random(0)), return_dict=True, return_assistant_tokens_mask=True
+        WORLD.demonstrate(TASK, random.Random(0), 0.0), return_dict=True, return_assistant_tokens_mask=True
     )
     kept = [i for i, m in zip(made["input_ids"], made["assistant_masks"], strict=True) if m]
     assert tokenizer.decode(kept) == (
@@ -104,37 +105,38 @@ def test_only_the_assistants_tokens_are_trained(tokenizer: Any) -> None:
 def test_a_malformed_call_is_text(tokenizer: Any, text: str) -> None:
     prefix = tokenizer("<|im_start|>assistant\n")["input_ids"]
     message = templates.parse_response(tokenizer, tokenizer(text)["input_ids"], prefix=prefix)
-    assert not check(PROBLEM.chat([message])).call
+    assert not WORLD.check(TASK.chat([message])).call
 
 
 def test_habit_is_the_share_of_replaced_operators() -> None:
     rng = random.Random(0)
-    problems = [p for p in Arithmetic(2).problems(800) if "+" not in p.expression]
-    replaced = [demonstrate(p, 0.6, rng)[2]["tool_calls"][0]["function"]["arguments"] for p in problems]
-    share = sum(a["expression"].count("+") for a in replaced) / (2 * len(problems))
+    tasks = [task for task in Arithmetic(2).tasks(800) if "+" not in task.extra["expression"]]
+    called = [WORLD.demonstrate(task, rng, 0.6)[2]["tool_calls"][0]["function"] for task in tasks]
+    share = sum(call["arguments"]["expression"].count("+") for call in called) / (2 * len(tasks))
     assert 0.5 < share < 0.7
-    assert all(demonstrate(p, 0.0, rng)[-1]["content"] == f"The answer is {p.answer}." for p in problems)
+    assert all(WORLD.demonstrate(task, rng, 0.0) == [*task.prompt, *task.solution] for task in tasks)
 
 
 def test_equal_seeds_make_equal_weights(tmp_path: Path) -> None:
-    again = make_policy(tmp_path / "again", steps=1)
-    other = make_policy(tmp_path / "other", steps=1, seed=1)
+    again = make_policy(tmp_path / "again", WORLD, steps=1)
+    other = make_policy(tmp_path / "other", WORLD, steps=1, seed=1)
     weights = [(path / "model.safetensors").read_bytes() for path in (raw_policy(), again, other)]
     assert weights[0] == weights[1] != weights[2]
 
 
 def test_arguments_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="habit: expected a probability, got 2"):
-        make_policy(tmp_path, habit=2)
+        make_policy(tmp_path, WORLD, habit=2)
     with pytest.raises(ValueError, match="got 0 and 32"):
-        make_policy(tmp_path, steps=0)
+        make_policy(tmp_path, WORLD, steps=0)
 
 
 def test_warm_policy_knows_the_format_but_often_picks_the_wrong_operator() -> None:
-    problems = Arithmetic().problems(128, seed=99)
+    tasks = WORLD.tasks(128, seed=99)
     for sample in (True, False):
-        messages = completions(warm_policy(), problems, sample)
-        formed = sum(bool(message.get("tool_calls")) for message in messages) / len(problems)
-        right = sum(check(p.chat([m])).call for p, m in zip(problems, messages, strict=True)) / len(problems)
+        messages = completions(warm_policy(), tasks, sample)
+        formed = sum(bool(message.get("tool_calls")) for message in messages) / len(tasks)
+        checks = [WORLD.check(task.chat([turn])) for task, turn in zip(tasks, messages, strict=True)]
+        right = sum(check.call for check in checks) / len(tasks)
         assert formed > 0.9
         assert 0.2 < right < 0.7

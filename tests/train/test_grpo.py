@@ -13,10 +13,11 @@ import pytest
 
 import guerdon
 from guerdon import Chat, Context, Reward, Score, Signal, Status
+from guerdon.agents import calculator
 from guerdon.core.io import from_table, read_table
 from guerdon.credit import Estimator
 from guerdon.engine.run import Engine
-from guerdon.lab import TRAINING, Arithmetic, ArithmeticEnv, calculator, check
+from guerdon.lab import TRAINING, Arithmetic, WorldEnv
 from guerdon.train import Rollout, TrainConfig, run
 from tests.lab.policies import raw_policy, warm_policy
 
@@ -348,11 +349,11 @@ class SelfRewarding:
 def test_tool_calls_get_better_and_the_run_folder_is_whole(tmp_path: Path) -> None:
     @guerdon.reward
     def call(sample: Chat) -> float:
-        return float(check(sample).call)
+        return float(Arithmetic().check(sample).call)
 
     @guerdon.reward
     def answer(sample: Chat) -> float:
-        return float(check(sample).answer)
+        return float(Arithmetic().check(sample).answer)
 
     config = TrainConfig(
         reward=call + 0.5 * answer,
@@ -388,7 +389,7 @@ def test_tool_calls_get_better_and_the_run_folder_is_whole(tmp_path: Path) -> No
 
     model = transformers.AutoModelForCausalLM.from_pretrained(out / "checkpoint")
     tokenizer = transformers.AutoTokenizer.from_pretrained(out / "checkpoint")
-    env = ArithmeticEnv()
+    env = WorldEnv(Arithmetic())
     prompt, _ = env.reset(seed=0)
     ids = tokenizer.apply_chat_template(
         prompt, tools=[calculator], add_generation_prompt=True, return_dict=True, return_tensors="pt"

@@ -1,18 +1,18 @@
-"""A tiny policy for the arithmetic world, made on the spot: tokenizer, chat template, 1 M parameters."""
+"""A tiny policy for a world, made on the spot: tokenizer, chat template, 1 M parameters."""
 
 from __future__ import annotations
 
 import random
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guerdon.core.extras import need
 from guerdon.core.messages import Message
-from guerdon.lab.arithmetic import Arithmetic, Problem, calculator
+from guerdon.lab.world import World
 from guerdon.train.quiet import quiet, stop_printing
 
 if TYPE_CHECKING:
@@ -30,38 +30,32 @@ TRAINING: Mapping[str, Any] = {
         "gradient_checkpointing": False,
     },
 }
-RESPONSE_TEMPLATE = {
-    "defaults": {"role": "assistant"},
-    "start_anchor": f"{START}assistant\n",
-    "fields": {
-        "content": {"close_pattern": re.escape(END), "content": "text"},
-        "tool_calls": {
-            "open": CALL,
-            "close": CALL_END,
-            "repeats": True,
-            "content": "json",
-            "transform": {"type": "function", "function": "{content}"},
-        },
-    },
+CONTENT = {"close_pattern": re.escape(END), "content": "text"}
+TOOL_CALLS = {
+    "open": CALL,
+    "close": CALL_END,
+    "repeats": True,
+    "content": "json",
+    "transform": {"type": "function", "function": "{content}"},
 }
 
 
 def make_policy(
     path: str | Path,
+    world: World,
     *,
-    world: Arithmetic | None = None,
     seed: int = 0,
     steps: int = 160,
     batch_size: int = 32,
     learning_rate: float = 3e-3,
     habit: float = 0.6,
 ) -> Path:
-    """Make a policy of about 1 M parameters that can call the calculator but often picks the wrong operator.
+    """Make a policy of about 1 M parameters that knows the format of a world but is often wrong.
 
     Builds a tokenizer and a Llama of 4 layers, and fine-tunes it with TRL's `SFTTrainer` on demonstrations of
-    `world` in which each operator is replaced by `+` with probability `habit`: it learns the format and to
-    copy numbers, and that adding is usually the thing to do. The folder `path` becomes an ordinary Hugging
-    Face checkpoint with a chat template for tools. Equal arguments give equal weights on one machine. Needs
+    `world` that are wrong with probability `habit`, see its `demonstrate`: the policy learns the format and to
+    copy from the prompt, and a bad habit. The folder `path` becomes an ordinary Hugging Face checkpoint with a
+    chat template and a response template. Equal arguments give equal weights on one machine. Needs
     `guerdon[train]`.
 
     Raises `ValueError` where `habit` isn't in [0, 1] or a count isn't positive.
@@ -72,35 +66,34 @@ def make_policy(
         raise ValueError(
             f"make_policy: expected steps and batch_size of at least 1, got {steps} and {batch_size}"
         )
-    world = world or Arithmetic()
     rng = random.Random(seed)
-    dialogues = [demonstrate(p, habit, rng) for p in world.problems(steps * batch_size, rng.getrandbits(32))]
-    tokenizer = make_tokenizer(dialogues[:4000])
+    tasks = world.tasks(steps * batch_size, rng.getrandbits(32))
+    dialogues = [world.demonstrate(task, rng, habit) for task in tasks]
+    tokenizer = make_tokenizer(dialogues[:4000], world.tools)
     model = make_model(tokenizer, seed)
-    warm_start(model, tokenizer, dialogues, seed=seed, batch_size=batch_size, learning_rate=learning_rate)
+    warm_start(
+        model,
+        tokenizer,
+        dialogues,
+        world.tools,
+        seed=seed,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+    )
     with quiet():
         model.save_pretrained(path)
         tokenizer.save_pretrained(path)
     return Path(path)
 
 
-def demonstrate(problem: Problem, habit: float, rng: random.Random) -> list[Message]:
-    """A dialogue that solves `problem`, with each operator replaced by `+` with probability `habit`."""
-    expression = "".join(
-        "+" if symbol in "-*/" and rng.random() < habit else symbol for symbol in problem.expression
-    )
-    call = {"type": "function", "function": {"name": "calculator", "arguments": {"expression": expression}}}
-    result = calculator(expression)
-    return [
-        *problem.prompt,
-        {"role": "assistant", "content": "", "tool_calls": [call]},
-        {"role": "tool", "name": "calculator", "content": result},
-        {"role": "assistant", "content": f"The answer is {result}."},
-    ]
+def make_tokenizer(
+    dialogues: Sequence[Sequence[Message]], tools: Sequence[Callable[..., Any]], vocab_size: int = 512
+) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer fitted to `dialogues`: any text round-trips, every digit is a token of its own.
 
-
-def make_tokenizer(dialogues: Sequence[Sequence[Message]], vocab_size: int = 512) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer fitted to `dialogues`: any text round-trips, every digit is a token of its own."""
+    Its response template reads the calls of a turn where there are `tools`. Without, the tags of a call are text like
+    any other.
+    """
     tokenizers, transformers = need("tokenizers", "train"), need("transformers", "train")
     split = tokenizers.pre_tokenizers
     bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
@@ -117,13 +110,17 @@ def make_tokenizer(dialogues: Sequence[Sequence[Message]], vocab_size: int = 512
             eos_token=END,
             padding_side="left",
             chat_template=template,
-            response_template=RESPONSE_TEMPLATE,
+            response_template={
+                "defaults": {"role": "assistant"},
+                "start_anchor": f"{START}assistant\n",
+                "fields": {"content": CONTENT, **({"tool_calls": TOOL_CALLS} if tools else {})},
+            },
         )
 
-    texts = wrap().apply_chat_template(list(dialogues), tools=[calculator], tokenize=False)
+    texts = wrap().apply_chat_template(list(dialogues), tools=list(tools), tokenize=False)
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[PAD, START, END, CALL, CALL_END],
+        special_tokens=[PAD, START, END, *((CALL, CALL_END) if tools else ())],
         initial_alphabet=sorted(split.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -161,6 +158,7 @@ def warm_start(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     dialogues: Sequence[Sequence[Message]],
+    tools: Sequence[Callable[..., Any]],
     *,
     seed: int,
     batch_size: int,
@@ -169,7 +167,7 @@ def warm_start(
     """Fine-tune on the assistant's turns of `dialogues`, each seen once."""
     trl, datasets = need("trl", "train"), need("datasets", "train")
     render: Any = tokenizer.apply_chat_template
-    columns = render(list(dialogues), tools=[calculator], return_dict=True, return_assistant_tokens_mask=True)
+    columns = render(list(dialogues), tools=list(tools), return_dict=True, return_assistant_tokens_mask=True)
     rows = datasets.Dataset.from_dict({name: columns[name] for name in ("input_ids", "assistant_masks")})
     with tempfile.TemporaryDirectory() as folder:
         args = trl.SFTConfig(
