@@ -70,7 +70,10 @@ def _value(node: ast.expr) -> Fraction:
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         value = -_value(node.operand)
     elif isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
-        value = OPERATORS[type(node.op)](_value(node.left), _value(node.right))
+        left, right = _value(node.left), _value(node.right)
+        if isinstance(node.op, ast.Div) and right == 0:
+            raise ZeroDivisionError("division by zero")  # a fraction would say something else
+        value = OPERATORS[type(node.op)](left, right)
     else:
         raise ValueError(
             f"expression: expected numbers up to {MAX_VALUE}, + - * / and parentheses, "

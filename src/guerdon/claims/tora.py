@@ -88,8 +88,8 @@ def trajectory(solution: Solution) -> str:
         expression = template.format(a=a, b=b, c=c, p=OPERATORS[first], q=OPERATORS[second], t=output)
         try:
             output = calculator(expression)
-        except ZeroDivisionError:
-            output = "ZeroDivisionError: division by zero"  # as Python says it; the exact fraction says other words
+        except ZeroDivisionError as error:
+            output = f"ZeroDivisionError: {error}"
         rounds.append(f"```python\nprint({expression})\n```\n```output\n{output}\n```")
     return "\n".join(rounds)
 
