@@ -3,6 +3,7 @@
 from guerdon.agents.calculator import calculator, evaluate, operands
 from guerdon.agents.loop import LoopOptions, converse, run_agent, run_agents
 from guerdon.agents.python import python_tool
+from guerdon.agents.refinement import refine_first_bad_round
 from guerdon.agents.router import RoutedModel, router_tool
 from guerdon.agents.search import Document, DocumentIndex, Hit, search_tool
 from guerdon.agents.sql import sql_tool
@@ -24,6 +25,7 @@ __all__ = [
     "evaluate",
     "operands",
     "python_tool",
+    "refine_first_bad_round",
     "router_tool",
     "run_agent",
     "run_agents",
