@@ -8,6 +8,7 @@ from guerdon.core.context import Context
 from guerdon.core.dense import Dense
 from guerdon.core.function import reward
 from guerdon.core.io.reader import read
+from guerdon.core.preferences import Preference, outcome_pairs
 from guerdon.core.recipe import load_reward
 from guerdon.core.registry import register, set_rooms
 from guerdon.core.reward import Reward
@@ -36,6 +37,7 @@ __all__ = [
     "Dense",
     "Episode",
     "Media",
+    "Preference",
     "Reward",
     "Sample",
     "Score",
@@ -47,6 +49,7 @@ __all__ = [
     "load_reward",
     "maximum",
     "minimum",
+    "outcome_pairs",
     "read",
     "register",
     "reward",
