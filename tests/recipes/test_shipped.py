@@ -144,6 +144,7 @@ EXPECTED = {
         [0.5, 1],
     ),
     "smartsearch": ([searched("<answer>Paris</answer>", retrieved=[["a", "b", "c"]] * 2)], [1 - 0.2 / 2]),
+    "tool-tasks": ([tool_turn(*CALLS), tool_turn(*HALF_RIGHT)], [4, 1 - 3 + 6 * SHARE]),
     "toolrl-coarse": ([tool_turn(*CALLS), tool_turn(*HALF_RIGHT)], [4, -2]),
     "toolrl-dynamic-length": ([tool_turn(*CALLS, thoughts="so " * 96)], [4.25]),
     "toolrl-dynamic-scale": ([tool_turn(*CALLS)], [2 + 2]),
