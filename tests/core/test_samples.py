@@ -44,6 +44,15 @@ def test_steps_are_turns_or_what_a_segmenter_finds():
         ([{"content": "u"}], "role"),
         (["text"], r"completion\[0\]: expected a message"),
         ([{"role": "assistant", "content": 3}], "content"),
+        (
+            [{"role": "assistant", "content": b"text"}],
+            "content: expected text, content parts or null, got bytes",
+        ),
+        (
+            [{"role": "assistant", "content": ["text", 1]}],
+            r"content\[1\]: expected text or a mapping, got int",
+        ),
+        ([{"role": "assistant", "content": [None]}], r"content\[0\].*NoneType"),
         (3, "expected text or a list of messages, got int"),
         (None, "got NoneType"),
         (b"bytes", "got bytes"),

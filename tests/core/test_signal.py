@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import guerdon
-from guerdon import Abstain, Chat, Dense, Score, Signal, Status
+from guerdon import Abstain, Chat, Dense, Reward, Score, Signal, Status
 from tests.core.strategies import assert_same, signals
 
 CHAT = [Chat("p", "c")]
@@ -46,6 +48,7 @@ def test_numbers_are_outcomes(returned, outcome):
         1j,
         object(),
         10**400,
+        Fraction(10**400, 3),
     ],
 )
 def test_what_is_no_number_fails_and_never_becomes_zero(returned):
@@ -184,3 +187,13 @@ def test_a_function_may_take_the_context_in_any_way():
     for wrong in (lambda: 1.0, lambda a, b, c: 1.0):
         with pytest.raises(TypeError, match="expected a function"):
             guerdon.reward(wrong)
+
+
+def test_a_number_that_no_float_holds_fails_its_sample_and_not_the_batch():
+    class Huge(Reward):
+        def score(self, sample, context):
+            return 10**5000 if sample.text == "huge" else 1
+
+    signal = Huge()([Chat("p", "huge"), Chat("p", "fine")])
+    assert signal.status.tolist() == [Status.FAILED, Status.OK]
+    assert "no float can hold" in signal.reasons[0]

@@ -7,7 +7,7 @@ import pytest
 
 import guerdon
 from guerdon.core.context import EMPTY
-from guerdon.core.samples import Chat
+from guerdon.core.samples import Chat, Episode
 from guerdon.core.signal import Status
 from guerdon.models import SemanticSimilarity, TextEncoder, cosine_similarity
 
@@ -130,3 +130,10 @@ def test_a_model_that_is_not_there_fails_each_sample_with_the_reason(tmp_path):
     signal = similarity(HEART, model=str(tmp_path))
     assert signal.status.tolist() == [Status.FAILED]
     assert signal.reasons[0]
+
+
+def test_a_sample_of_another_kind_fails_alone():
+    odd = Episode(np.zeros(2), np.zeros(1), np.zeros(1), reference=HEART)
+    signal = SemanticSimilarity(device="cpu")([odd, Chat("why?", HEART, reference=HEART)])
+    assert signal.status.tolist() == [Status.FAILED, Status.OK]
+    assert "AttributeError" in signal.reasons[0]

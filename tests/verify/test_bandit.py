@@ -102,7 +102,13 @@ def test_references_that_say_too_little_or_nonsense():
             scored(BanditChoice(), "<answer>0</answer>", reference)
     with pytest.raises(Abstain, match="counts"):
         scored(BanditChoice(against="ucb"), "<answer>0</answer>", MEANS)
-    bad = [{"means": "ab"}, {"means": []}, {"means": [math.inf]}, {**MEANS, "arms": ["a", "b"]}]
+    bad = [
+        {"means": "ab"},
+        {"means": []},
+        {"means": [10**400]},
+        {"means": [math.inf]},
+        {**MEANS, "arms": ["a", "b"]},
+    ]
     bad += [{**MEANS, "arms": ["a", "b", "a "]}, {**MEANS, "arms": [1, 2, 3]}]
     signal = BanditChoice()([Chat("q", "nothing", reference=reference) for reference in bad])
     assert signal.status.tolist() == [Status.FAILED] * len(bad)

@@ -394,6 +394,7 @@ def test_small_floats_are_not_read_as_their_mantissa() -> None:
         (True, "got bool"),
         (["7", None], "got NoneType"),
         (b"7", "got bytes"),
+        pytest.param(10**5000, "4300 digits", id="huge"),
         (float("nan"), "expected a finite number, got nan"),
         (float("inf"), "expected a finite number, got inf"),
         (np.float64("nan"), "expected a finite number, got nan"),

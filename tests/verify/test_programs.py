@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guerdon.core.samples import Chat
-from guerdon.verify.programs import final_answer, last_output, last_program, trajectory_text
+from guerdon.verify.programs import fenced_programs, final_answer, last_output, last_program, trajectory_text
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,12 @@ def test_a_megabyte_of_anything_is_read(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
     assert isinstance(final_answer(text), str)
     assert isinstance(last_program(text), str)
+
+
+def test_a_program_ends_at_the_next_fence_of_any_kind() -> None:
+    text = "x\n```python\na\n\n```python3\nb\n```\nc\n```output\nd\n```python\ne\n ```\nf"
+    assert fenced_programs(text) == ["a\n\n", "b\n", "e\n ```\nf\n"]
+    assert fenced_programs("\n".join(["```python"] * 100_000)) == [""] * 100_000
 
 
 def test_trajectory_of_messages_fences_tool_results() -> None:

@@ -276,7 +276,7 @@ def test_schedulelength_alone_needs_no_step() -> None:
 
 
 @pytest.mark.parametrize(
-    "reference", [None, 3, {"name": "weather"}, "", "42", turn("{bad"), [3], [{"name": 1}]]
+    "reference", [None, 3, np.arange(2), {"name": "weather"}, "", "42", turn("{bad"), [3], [{"name": 1}]]
 )
 def test_an_unusable_reference_abstains_with_a_reason(reference: Any) -> None:
     signal = ToolCallMatch()([Chat("", turn(WEATHER), reference=reference)])

@@ -41,12 +41,18 @@ def check_messages(value: Any, where: str, needs_assistant: bool = False) -> Non
             raise ValueError(f"{where}[{i}].role: expected one of {', '.join(sorted(ROLES))}, got {role!r}")
         assistant = assistant or role == "assistant"
         content = cast("Message", message).get("content")
-        if content is not None and not isinstance(content, (str, Sequence)):
-            raise TypeError(
-                f"{where}[{i}].content: expected text, content parts or null, got {type(content).__name__}"
-            )
+        if content is not None and not isinstance(content, str):
+            _check_parts(content, f"{where}[{i}].content")
     if needs_assistant and not assistant:
         raise ValueError(f"{where}: expected at least one assistant message, got none")
+
+
+def _check_parts(content: Any, where: str) -> None:
+    if not isinstance(content, Sequence) or isinstance(content, (bytes, bytearray)):
+        raise TypeError(f"{where}: expected text, content parts or null, got {type(content).__name__}")
+    for i, part in enumerate(cast("Sequence[Any]", content)):
+        if not isinstance(part, (str, Mapping)):
+            raise TypeError(f"{where}[{i}]: expected text or a mapping, got {type(part).__name__}")
 
 
 def as_messages(value: str | Sequence[Message], role: str) -> Sequence[Message]:

@@ -64,17 +64,17 @@ def as_value(returned: Any) -> Value:
     """Normalise what a reward function returned for one sample; anything that isn't a value becomes a `Failure`."""
     kind = cast("type[Any]", type(returned))
     if kind is float or kind is int or kind is bool:
-        return (
-            float(returned)
-            if math.isfinite(returned)
-            else Failure(f"returned {returned}, expected a finite number")
-        )
+        try:
+            number = float(returned)
+        except OverflowError:
+            return Failure("returned an integer that no float can hold, expected a finite number")
+        return number if math.isfinite(number) else Failure(f"returned {number}, expected a finite number")
     if returned is None or kind is Score or kind is Failure or kind is Abstain:
         return returned
     if isinstance(returned, (numbers.Real, np.bool_)) or (is_array(returned) and returned.ndim == 0):
         try:
             return as_value(float(cast(Any, returned)))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             return Failure(f"returned {kind.__name__}: {error}")
     if getattr(returned, "ndim", None) == 0 and hasattr(returned, "item"):
         return as_value(returned.item())

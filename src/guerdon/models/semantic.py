@@ -7,10 +7,11 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from guerdon.core.checks import check_choice
 from guerdon.core.context import Context
+from guerdon.core.guarded import explain
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat
-from guerdon.core.signal import Abstain, Score, Signal, Value
+from guerdon.core.signal import Abstain, Failure, Score, Signal, Value
 from guerdon.core.tagged import last
 from guerdon.models.embedding import cosine_similarity
 from guerdon.models.encoder import Pooling, check_encoder_options, shared_encoder
@@ -85,6 +86,8 @@ class SemanticSimilarity(Reward):
                 pairs[i] = self._text(sample), reference_texts(sample.reference)
             except Abstain as abstention:
                 values[i] = abstention
+            except Exception as error:  # a sample that has no text fails alone, not with its batch
+                values[i] = Failure(explain(error))
         texts = [text for chosen, references in pairs.values() for text in (chosen, *references)]
         encoded = self._encoder().encode(texts) if texts else None
         start = 0

@@ -128,7 +128,7 @@ def real_row(values: Any, name: str) -> NDArray[np.float64]:
     """Finite numbers (K,) with K ≥ 1. Raises `ValueError` otherwise."""
     try:
         row = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name}: expected numbers, got {values!r:.100}") from error
     if row.ndim != 1 or not row.size or not np.isfinite(row).all():
         raise ValueError(f"{name}: expected a flat list of finite numbers, got {values!r:.100}")

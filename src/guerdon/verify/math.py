@@ -139,10 +139,13 @@ def _text(reference: Any) -> str:
     if isinstance(reference, bool) or not isinstance(reference, (numbers.Real, Decimal)):
         kind = type(reference).__name__
         raise Abstain(f"reference: expected text, a number or a list of those, got {kind}")
+    if isinstance(reference, numbers.Rational):
+        try:
+            return str(reference)
+        except ValueError as error:  # Python writes no integer of over 4300 digits.
+            raise Abstain(f"reference: {error}") from None
     if not math.isfinite(reference):
         raise Abstain(f"reference: expected a finite number, got {reference}")
-    if isinstance(reference, numbers.Rational):
-        return str(reference)
     # Positional notation: 1e-07 would be read as 1.
     return f"{reference if isinstance(reference, Decimal) else Decimal(repr(float(reference))):f}"
 

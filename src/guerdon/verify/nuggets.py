@@ -65,11 +65,9 @@ def label_f1(predicted: Sequence[Label], gold: Sequence[Label], *, present_only:
     if len(predicted) != len(gold):
         raise ValueError(f"predicted, gold: expected equal lengths, got {len(predicted)} and {len(gold)}")
     scores = list[float]()
+    right = [g for p, g in zip(predicted, gold, strict=True) if p == g]
     for label in LABELS:
-        claimed = [p == label for p in predicted]
-        true = [g == label for g in gold]
-        both = sum(c and t for c, t in zip(claimed, true, strict=True))
-        total = sum(claimed) + sum(true)
+        both, total = right.count(label), predicted.count(label) + gold.count(label)
         if total or not present_only:
             scores.append(2 * both / total if total else 1.0)
     return sum(scores) / len(scores) if scores else 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import islice, takewhile
 
 from guerdon.core.messages import message_text
 from guerdon.core.samples import Chat
@@ -36,15 +35,15 @@ def fenced_programs(text: str) -> list[str]:
     A program starts behind a line that begins with "```python" and runs to the next line that begins with "```", or
     to the end.
     """
-    lines = text.split("\n")
-    starts = [i + 1 for i, line in enumerate(lines) if line.startswith("```python")]
-    return [
-        "".join(
-            f"{line}\n"
-            for line in takewhile(lambda line: not line.startswith("```"), islice(lines, start, None))
-        )
-        for start in starts
-    ]
+    programs, program = list[list[str]](), None
+    for line in text.split("\n"):
+        if line.startswith("```"):
+            program = list[str]() if line.startswith("```python") else None
+            if program is not None:
+                programs.append(program)
+        elif program is not None:
+            program.append(f"{line}\n")
+    return ["".join(program) for program in programs]
 
 
 def last_program(text: str) -> str:

@@ -6,7 +6,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal, TypeAlias, get_args
 
 from guerdon.core.checks import check_choice
@@ -28,8 +28,9 @@ Normalize: TypeAlias = Callable[[str], str]
 CLOSED_ANSWERS = ("yes", "no", "noanswer")
 """Answers that HotpotQA's evaluation compares only as a whole."""
 
-_ARTICLE = re.compile(r"\b(?:a|an|the)\b", re.IGNORECASE)
-_PUNCTUATION = {
+_ARTICLES, _PUNCTUATIONS, _TOKENS = get_args(Articles), get_args(Punctuation), get_args(Tokens)
+_ARTICLE_WORD = re.compile(r"\b(?:a|an|the)\b", re.IGNORECASE)
+_WITHOUT_PUNCTUATION = {
     "delete": str.maketrans("", "", string.punctuation),
     "space": str.maketrans(string.punctuation, " " * len(string.punctuation)),
 }
@@ -51,14 +52,14 @@ def normalize_answer(
     """
     if not isinstance(text, str):
         raise TypeError(f"text: expected text, got {type(text).__name__}")
-    check_choice(punctuation, "punctuation", get_args(Punctuation))
-    check_choice(articles, "articles", get_args(Articles))
+    check_choice(punctuation, "punctuation", _PUNCTUATIONS)
+    check_choice(articles, "articles", _ARTICLES)
     if lowercase:
         text = text.lower()
     if punctuation != "keep":
-        text = text.translate(_PUNCTUATION[punctuation])
+        text = text.translate(_WITHOUT_PUNCTUATION[punctuation])
     if articles == "drop":
-        text = _ARTICLE.sub(" ", text)
+        text = _ARTICLE_WORD.sub(" ", text)
     return " ".join(text.split())
 
 
@@ -68,10 +69,10 @@ def exact_match(
     """Whether the normalised prediction equals any of the normalised aliases.
 
     `aliases`: a reference answer or several. · `normalize`: for other rules give
-    `partial(normalize_answer, articles="keep")` or a function of your own.
+    `partial(normalize_answer, articles="keep")` or a hashable function of your own; what it makes of the aliases
+    is remembered.
     """
-    wanted = normalize(prediction)
-    return any(normalize(alias) == wanted for alias in _listed(aliases))
+    return normalize(prediction) in _normalized(_listed(aliases), normalize)
 
 
 def cover_match(
@@ -88,7 +89,9 @@ def cover_match(
     """
     inside, edge = normalize(prediction), " " if whole_tokens else ""
     inside = f"{edge}{inside}{edge}"
-    return any(alias and f"{edge}{alias}{edge}" in inside for alias in map(normalize, _listed(aliases)))
+    return any(
+        alias and f"{edge}{alias}{edge}" in inside for alias in _normalized(_listed(aliases), normalize)
+    )
 
 
 def token_f1(
@@ -109,17 +112,18 @@ def token_f1(
 
     Raises `ValueError` for an unknown `kind`.
     """
-    check_choice(kind, "kind", get_args(Tokens))
+    check_choice(kind, "kind", _TOKENS)
     predicted = normalize(prediction)
     found = _count(predicted, kind)
+    found_total = found.total()
     best = 0.0
-    for alias in map(normalize, _listed(aliases)):
+    for alias in _normalized(_listed(aliases), normalize):
         if alias != predicted and (alias in closed or predicted in closed):
             continue
         wanted = _count(alias, kind)
-        common = (found & wanted).total()
+        common = sum(min(number, found[token]) for token, number in wanted.items() if token in found)
         if common:
-            best = max(best, 2 * common / (found.total() + wanted.total()))
+            best = max(best, 2 * common / (found_total + wanted.total()))
     return best
 
 
@@ -128,7 +132,8 @@ def answer_aliases(reference: Any, normalize: Normalize = normalize_answer) -> l
 
     Raises `Abstain` where the reference is missing, isn't text, or normalisation leaves nothing of any.
     """
-    aliases = [alias for alias in reference_texts(reference) if normalize(alias)]
+    texts = tuple(reference_texts(reference))
+    aliases = [text for text, left in zip(texts, _normalized(texts, normalize), strict=True) if left]
     if not aliases:
         raise Abstain("reference: normalisation leaves nothing of it")
     return aliases
@@ -206,8 +211,14 @@ class QuestionAnswer(Reward):
         return token_f1(text, aliases, kind=kind, closed=self.closed, normalize=self._normalize)
 
 
-def _listed(aliases: str | Sequence[str]) -> Sequence[str]:
-    return [aliases] if isinstance(aliases, str) else aliases
+def _listed(aliases: str | Sequence[str]) -> tuple[str, ...]:
+    return (aliases,) if isinstance(aliases, str) else tuple(aliases)
+
+
+# The completions of a group share their reference.
+@lru_cache(maxsize=1024)
+def _normalized(aliases: tuple[str, ...], normalize: Normalize) -> tuple[str, ...]:
+    return tuple(map(normalize, aliases))
 
 
 def _count(text: str, kind: Tokens) -> Counter[str]:

@@ -14,6 +14,7 @@ from guerdon.core.signal import Abstain
 StepType: TypeAlias = Literal["normal", "tool"]
 Mode: TypeAlias = Literal["strict", "code"]
 
+_MODES = get_args(Mode)
 _STEP = "- Step"
 _FINAL = "### Final Response"
 
@@ -49,7 +50,7 @@ def parse_steps(text: str, *, mode: Mode = "strict") -> list[ReasoningStep]:
     Cheng Qian et al., "SMART: Self-Aware Agent for Tool Overuse Mitigation", arXiv:2502.11435
     (qiancheng0/Open-SMARTAgent).
     """
-    check_choice(mode, "mode", get_args(Mode))
+    check_choice(mode, "mode", _MODES)
     if mode == "code":
         chunks = [chunk.strip() for chunk in text.strip().split(f"\n{_STEP}")]
         return [step for chunk in chunks if chunk and (step := _released_step(chunk)) is not None]

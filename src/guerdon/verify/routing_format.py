@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from guerdon.core.context import Context
@@ -13,6 +14,7 @@ from guerdon.core.tagged import blocks, count
 from guerdon.verify.trajectory import trajectory
 
 TAGS = ("think", "search", "information", "answer")
+_ANY_TAG = re.compile(f"</?(?:{'|'.join(TAGS)})>")
 PLACEHOLDERS = ("llm-name", "your-query")
 Pool = Mapping[str, Sequence[str]]
 ROUTER_R1_POOL: Pool = {
@@ -113,7 +115,7 @@ def _problems(text: str, pool: Pool) -> Iterator[str]:
         inner[block.tag].append(block.inner(text))
     for tag, bodies in inner.items():
         for body in bodies:
-            if any(any(count(body, other)) for other in TAGS):
+            if _ANY_TAG.search(body):
                 yield f"a <{tag}> block holds another tag"
             if tag == "think" and body.strip() in ("", "..."):
                 yield "a thought is empty"

@@ -169,7 +169,7 @@ class ToolCallMatch(Reward):
             return self._reader.target(reference)
         if isinstance(reference, (list, tuple)):
             return listed_target(reference)
-        got = "empty text" if reference == "" else type(reference).__name__
+        got = "empty text" if isinstance(reference, str) else type(reference).__name__
         raise Abstain(f"reference: expected a tagged turn or a list of calls, got {got}")
 
     def _text_share(self, reference: Any, target: Target, block: str) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -44,8 +46,12 @@ class ToolIntegratedMath(Reward):
         self.percentages = percentages
 
     def score(self, sample: Chat, context: Context) -> float:
-        references = [normalize_answer(text) for text in reference_texts(sample.reference)]
+        references = [_normalized_reference(text) for text in reference_texts(sample.reference)]
         if not all(references):
             raise Abstain("reference: expected an answer, nothing is left once normalised")
         answer = final_answer(trajectory_text(sample))
         return float(any(answers_equal(answer, each, percentages=self.percentages) for each in references))
+
+
+# The completions of a group share their reference.
+_normalized_reference = lru_cache(maxsize=1024)(normalize_answer)
