@@ -15,8 +15,8 @@ import pytest
 
 import guerdon
 from guerdon import Status
-from guerdon.core.io.table import from_table, read_table, table_metadata
 from guerdon.core.context import Context
+from guerdon.core.io.table import from_table, read_table, table_metadata
 from guerdon.engine.files import ResumeError, score_file
 from tests.core.strategies import assert_same
 
