@@ -14,7 +14,8 @@ INTRODUCTION = """# Claims
 What each paper claims, in one sentence, and whether it shows at the scale of a laptop. `guerdon claims run SLUG` repeats
 any of them in minutes; `guerdon claims report` writes this page for your own runs.
 
-- Hypothesis, metric and margin are fixed before the run.
+- Hypothesis, metric and margin are fixed before the run. Where something was still changed after a look at results, the
+  last paragraph of the claim says so, and the result is on seeds that nobody had looked at.
 - Every arm, the baseline too, tries the same number of settings on tuning seeds of its own.
 - Differences are paired by seed. A verdict needs the whole 95 % interval on one side of the bound; several comparisons of
   one claim are each at 95 %, without correction.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ COLOURS = ("#0072b2", "#d98200", "#00876a", "#b4508f", "#3a96d0", "#c4530a", "#8
 INK = "#7f7e7d"  # stands for the page's own text colour until `_svg` puts that in
 PANEL = (3.4, 2.7)
 MAX_METRICS = 3
+MAX_IN_A_ROW = 4
 
 
 def plot(result: Result) -> str:
@@ -37,12 +39,16 @@ def plot(result: Result) -> str:
     style |= {"ytick.color": INK, "font.size": 9, "svg.fonttype": "none", "svg.hashsalt": result.slug}
     style |= {"axes.spines.top": False, "axes.spines.right": False, "font.family": "sans-serif"}
     with rc_context(style):
-        width = len(metrics) + len(curves)
-        figure = Figure(figsize=(PANEL[0] * width, PANEL[1]), layout="constrained")
-        panels: list[Any] = list(figure.subplots(1, width, squeeze=False)[0])
+        count = len(metrics) + len(curves)
+        rows = math.ceil(count / MAX_IN_A_ROW)
+        columns = math.ceil(count / rows)
+        figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
+        panels: list[Any] = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for empty in panels[count:]:
+            empty.axis("off")
         for panel, metric in zip(panels, metrics, strict=False):
             _draw_metric(panel, metric, result)
-        for panel, curve in zip(panels[len(metrics) :], curves, strict=True):
+        for panel, curve in zip(panels[len(metrics) : count], curves, strict=True):
             _draw_curve(panel, curve, result)
         return _svg(figure, f"{result.slug}: {', '.join([*metrics, *curves])} of {', '.join(result.arms)}")
 
