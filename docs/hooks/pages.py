@@ -7,6 +7,7 @@ import pydoc
 import re
 import textwrap
 from collections.abc import Collection
+from pathlib import Path
 
 from mkdocs.structure.files import File
 
@@ -20,6 +21,7 @@ TITLES = {
     "world": "Worlds",
 }
 WIDTH = 88
+CLAIMS = Path(__file__).parents[1] / "claims"
 
 
 def on_files(files, config):
@@ -78,7 +80,8 @@ def room_methods(room: str) -> str:
     for m in found:
         public = pydoc.locate(m.public)
         lines += [f"### {m.slug}", "", f"{m.title}, [arXiv {m.arxiv}](https://arxiv.org/abs/{m.arxiv}).", ""]
-        lines += [f"`{m.public}` · does the claim hold? [{m.slug}](../claims.md#{m.slug})", ""]
+        claimed = (CLAIMS / f"{m.slug}.json").is_file()
+        lines += [f"`{m.public}`" + (f" · [the claim, tested](../claims.md#{m.slug})" if claimed else ""), ""]
         lines += [markdown(inspect.getdoc(public) or "", inspect.signature(public).parameters), ""]
     return "\n".join(lines)
 

@@ -10,7 +10,10 @@ from guerdon.core.registry import create, entries
 from guerdon.core.signal import Signal, Status
 from guerdon.credit import Estimator, StepGroupRelative, batch_std, group_relative
 
-NAMES = ("grpo", "dr_grpo", "rloo", "batch_std", "step_group_relative")
+NAMES = (
+    *("grpo", "dr_grpo", "rloo", "batch_std", "step_group_relative"),
+    *("turn_group", "min_form", "rloo_dense", "episode_step"),
+)
 MASK = np.array([[1, 1, 1, 1, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 0, 1, 1, 1]], dtype=bool)
 GROUPS = np.array([5, 5, 9, 9])
 

@@ -54,7 +54,7 @@ def discounted_returns(
         ValueError: on shapes that don't fit, a discount outside [0, 1], NaN or infinity in a step that
             exists, or both `mask` and `offsets`.
     """
-    rows = _open(rewards, mask, offsets)
+    rows = open_rows(rewards, mask, offsets)
     return rows.close(
         rows.solve(rows.rewards, rows.unit_interval(discount, "discount"), rows.after(bootstrap))
     )
@@ -84,7 +84,7 @@ def lambda_returns(
 
     R. S. Sutton, A. G. Barto, "Reinforcement learning: an introduction", 2nd edition, section 12.1.
     """
-    rows = _open(rewards, mask, offsets)
+    rows = open_rows(rewards, mask, offsets)
     d, lam = rows.unit_interval(discount, "discount"), rows.unit_interval(lambda_, "lambda_")
     after = rows.after(bootstrap)
     following = rows.following(rows.real(values, "values"), after)
@@ -113,7 +113,7 @@ def gae(
     J. Schulman, P. Moritz, S. Levine, M. Jordan, P. Abbeel, "High-dimensional continuous control using
     generalized advantage estimation", arXiv 1506.02438.
     """
-    rows = _open(rewards, mask, offsets)
+    rows = open_rows(rewards, mask, offsets)
     d, lam = rows.unit_interval(discount, "discount"), rows.unit_interval(lambda_, "lambda_")
     v = rows.real(values, "values")
     delta = rows.rewards + d * rows.following(v, rows.after(bootstrap)) - v
@@ -121,8 +121,11 @@ def gae(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
-    """The steps that exist, of all rows, end to end."""
+class Rows:
+    """The steps that exist, of all rows, end to end: `rewards` (m,), and `lengths` (rows,) how many a row has.
+
+    `dtype` and `shape` are those of what the caller gave, `mask` the steps of it that exist.
+    """
 
     xp: Any
     rewards: Array
@@ -160,6 +163,17 @@ class _Rows:
         return moved
 
     @property
+    def index(self) -> Array:
+        """The row that each step belongs to."""
+        n = self.lengths.shape[0]
+        return self.xp.repeat(self.xp.arange(n, device=device(self.rewards)), self.lengths)
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest row."""
+        return int(self.xp.max(self.lengths)) if self.lengths.shape[0] else 0
+
+    @property
     def ends(self) -> Array:
         """Where the last step of each row that has steps lies."""
         return self.xp.cumulative_sum(self.lengths)[self.lengths > 0] - 1
@@ -180,8 +194,7 @@ class _Rows:
         ends = self.ends
         a[ends] += b[ends] * after[self.lengths > 0]
         b[ends] = 0.0
-        longest = int(self.xp.max(self.lengths)) if self.lengths.shape[0] else 0
-        reach = 1
+        longest, reach = self.longest, 1
         while reach < longest:
             a[:-reach] += b[:-reach] * a[reach:]
             b = self.xp.concat([b[:-reach] * b[reach:], b[-reach:]])
@@ -198,7 +211,8 @@ class _Rows:
         return padded
 
 
-def _open(rewards: Array, mask: Array | None, offsets: Array | None) -> _Rows:
+def open_rows(rewards: Array, mask: Array | None, offsets: Array | None) -> Rows:
+    """Check rewards at the door and lay their steps end to end; errors as in `discounted_returns`."""
     r, xp, dtype = floating(rewards, "rewards")
     shape = tuple(r.shape)
     if offsets is not None:
@@ -216,4 +230,4 @@ def _open(rewards: Array, mask: Array | None, offsets: Array | None) -> _Rows:
             lengths = xp.sum(xp.astype(mask, xp.int64), axis=1)
     flat = r.reshape(-1) if mask is None else r[mask]
     check_finite(flat, "rewards")
-    return _Rows(xp, flat, dtype, shape, mask, lengths)
+    return Rows(xp, flat, dtype, shape, mask, lengths)

@@ -5,6 +5,7 @@ Nothing here reads what a sample says; a transform sees numbers, groups and the 
 
 from guerdon.core.registry import register_method
 from guerdon.shape.channel import ChannelTransform
+from guerdon.shape.clip_delta import StepClip, StepDelta, step_deltas
 from guerdon.shape.combine import NormalizedSum, normalized_sum, zscore_average
 from guerdon.shape.length_penalty import GroupLengthPenalty, excess_length
 from guerdon.shape.normalize import BatchNormalize, Center, GroupNormalize
@@ -31,6 +32,13 @@ register_method(
     room="shape",
     public="guerdon.shape.GroupLengthPenalty",
 )
+register_method(
+    "rl-reward-clip-delta",
+    title="On Designing Effective RL Reward at Training Time for LLM Reasoning",
+    arxiv="2410.15115",
+    room="shape",
+    public="guerdon.shape.StepDelta",
+)
 
 __all__ = [
     "Affine",
@@ -48,12 +56,15 @@ __all__ = [
     "ProcessOutcome",
     "RunningNormalize",
     "Schedule",
+    "StepClip",
+    "StepDelta",
     "Threshold",
     "Total",
     "excess_length",
     "group_statistics",
     "normalized_sum",
     "route",
+    "step_deltas",
     "step_rewards",
     "zscore_average",
 ]

@@ -35,7 +35,9 @@ def plot(result: Result) -> str:
 
     metrics = list(dict.fromkeys(outcome.expect.metric for outcome in result.outcomes))[:MAX_METRICS]
     curves = list(dict.fromkeys(name for arm in result.arms.values() for name in arm.curves))
-    style: dict[Any, Any] = {name: INK for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color")}
+    style: dict[Any, Any] = {
+        name: INK for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color")
+    }
     style |= {"ytick.color": INK, "font.size": 9, "svg.fonttype": "none", "svg.hashsalt": result.slug}
     style |= {"axes.spines.top": False, "axes.spines.right": False, "font.family": "sans-serif"}
     with rc_context(style):
