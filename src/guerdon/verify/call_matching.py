@@ -151,6 +151,8 @@ def matched_share(
         return float(n == m)
     if n * m > _MOST_PAIRS:
         raise ValueError(f"gold, predicted: {n} and {m} calls are more than {_MOST_PAIRS} pairs")
+    if matching == "optimal" and arguments != "partial":
+        matching = "greedy"  # the same number, without solving for it
     matched = _ASSIGNMENTS[matching](gold, predicted, lambda g, p: call_similarity(g, p, arguments))
     divisors = {
         "mean": (n + m) / 2,

@@ -75,11 +75,25 @@ def _alternatives(reference: Any) -> list[list[Call]]:
     if not isinstance(reference, (list, tuple)):
         raise Abstain(f"reference: expected a list of calls, got {type(reference).__name__}")
     nested = bool(reference) and all(isinstance(each, (list, tuple)) for each in reference)
-    targets = [listed_target(each) for each in (reference if nested else [reference])]
-    for target in targets:
-        if target.problem:
-            raise Abstain(target.problem)
-    return [target.calls or [] for target in targets]
+    return [_expected(each) for each in (reference if nested else [reference])]
+
+
+def _expected(calls: Sequence[Any]) -> list[Call]:
+    plain = [_plain(call) for call in calls]
+    if None not in plain:
+        return [call for call in plain if call is not None]
+    target = listed_target(calls)
+    if target.problem:
+        raise Abstain(target.problem)
+    return target.calls or []
+
+
+def _plain(value: Any) -> Call | None:
+    """The call that `value` is where it has the usual form, `{"name": text, "arguments" or "parameters": object}`."""
+    if type(value) is not dict or len(value) != 2 or type(value.get("name")) is not str or not value["name"]:
+        return None
+    parameters = value.get("parameters", value.get("arguments"))
+    return {"name": value["name"], "parameters": parameters} if type(parameters) is dict else None
 
 
 def _structured(sample: Chat) -> list[Call]:
@@ -98,6 +112,9 @@ def _tagged(text: str, tag: str) -> list[Call]:
             found.append(_UNREADABLE)
             continue
         for call in value if isinstance(value, list) else [value]:
-            target = listed_target([call])
-            found.append(target.calls[0] if target.calls else _UNREADABLE)
+            read = _plain(call)
+            if read is None:
+                target = listed_target([call])
+                read = target.calls[0] if target.calls else _UNREADABLE
+            found.append(read)
     return found
