@@ -26,6 +26,7 @@ set_rooms(
         "guerdon.models",
         "guerdon.shape",
         "guerdon.credit",
+        "guerdon.audit",
         "guerdon.lab",
     ]
 )

@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from guerdon.cli import catalogue, claims, demo, report, score, train
+from guerdon.cli import audit, catalogue, claims, demo, report, score, train
 from guerdon.core.extras import MissingExtra
 from guerdon.core.registry import UnknownName
 
@@ -28,6 +28,7 @@ app.command("train")(train.train)
 app.command("report")(report.report)
 app.command("demo")(demo.demo)
 app.add_typer(claims.app, name="claims")
+app.add_typer(audit.app, name="audit")
 
 # What a user can mend: one line. Anything else is a defect of ours and says so.
 _EXPECTED = (ValueError, TypeError, OSError, UnknownName, MissingExtra, RuntimeError)
