@@ -26,6 +26,7 @@ set_rooms(
         "guerdon.models",
         "guerdon.shape",
         "guerdon.credit",
+        "guerdon.steer",
         "guerdon.audit",
         "guerdon.lab",
     ]

@@ -5,6 +5,8 @@ from guerdon.models.embedding import cosine_similarity, masked_mean
 from guerdon.models.encoder import TextEncoder
 from guerdon.models.margin import implicit_reward_margin, logistic_loss
 from guerdon.models.semantic import SemanticSimilarity
+from guerdon.models.trajectory_preference import group_pair_loss, trajectory_scores
+from guerdon.models.tree_labels import tree_value_targets
 
 register_method(
     "semantic-grpo",
@@ -25,7 +27,10 @@ __all__ = [
     "SemanticSimilarity",
     "TextEncoder",
     "cosine_similarity",
+    "group_pair_loss",
     "implicit_reward_margin",
     "logistic_loss",
     "masked_mean",
+    "trajectory_scores",
+    "tree_value_targets",
 ]

@@ -1,5 +1,6 @@
 """Inference time: choosing among samples, and searches that a policy proposes to and a reward guides."""
 
+from guerdon.core.registry import register_method
 from guerdon.steer.aggregate import AGGREGATIONS, Aggregation, aggregate, aggregate_rows
 from guerdon.steer.beam import Beams, BeamSearch
 from guerdon.steer.proposals import (
@@ -30,6 +31,14 @@ from guerdon.steer.tree_search import (
     back_propagate,
     rollout_update,
     uct_scores,
+)
+
+register_method(
+    "rest-mcts",
+    title="ReST-MCTS*: LLM Self-Training via Process Reward Guided Tree Search",
+    arxiv="2406.03816",
+    room="steer",
+    public="guerdon.steer.TreeSearch",
 )
 
 __all__ = [
