@@ -9,8 +9,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit
 
-from guerdon.models import implicit_reward_margin, logistic_loss
+from guerdon.models.margin import implicit_reward_margin, logistic_loss, preference_probability
 
 LOG_PROBS = st.lists(st.floats(-1e3, 0), min_size=4, max_size=4)
 
@@ -69,3 +70,19 @@ def test_wrong_arguments_are_named():
         implicit_reward_margin(one, one, one, one, 0.0)
     with pytest.raises(ValueError, match="beta"):
         implicit_reward_margin(one, one, one, one, math.nan)
+
+
+@given(margin=st.floats(-700, 700), target=st.floats(0, 1))
+def test_a_soft_target_mixes_both_preferences(margin, target):
+    m, t = np.array([margin]), np.array([target])
+    np.testing.assert_allclose(
+        logistic_loss(m, t), target * logistic_loss(m) + (1 - target) * logistic_loss(-m)
+    )
+
+
+@given(margin=st.floats(-700, 700))
+def test_the_probability_of_a_preference_keeps_its_tails(margin):
+    m = np.array([margin])
+    found = preference_probability(m)
+    np.testing.assert_allclose(found, expit(m), rtol=1e-9)
+    np.testing.assert_allclose(preference_probability(torch.tensor(m)).numpy(), found, rtol=1e-9)

@@ -1,10 +1,37 @@
-"""Learned rewards: encoders, and losses that rewards are fitted with."""
+"""Learned rewards: encoders, implicit rewards of language models, and losses that rewards are fitted with."""
 
 from guerdon.core.registry import register_method
+from guerdon.models.answer_probability import AnswerProbability, answer_probability
+from guerdon.models.contrastive_prompts import ContrastiveTokenReward
 from guerdon.models.embedding import cosine_similarity, masked_mean
 from guerdon.models.encoder import TextEncoder
-from guerdon.models.margin import implicit_reward_margin, logistic_loss
+from guerdon.models.first_error import FirstErrorF1, first_error, first_error_f1
+from guerdon.models.goal_conditioned import (
+    filter_generation,
+    goal_conditioned_loss,
+    goal_contrastive_loss,
+    goal_values,
+    sample_positions,
+    sample_source_and_goal,
+    states_at,
+    survivors,
+)
+from guerdon.models.implicit_loss import dpo_loss, nca_loss, outcome_cross_entropy, paired_kto_loss
+from guerdon.models.implicit_reward import ImplicitReward
+from guerdon.models.listwise import listwise_ranking_loss
+from guerdon.models.log_probs import CausalLogProbs, CompletionTokens, LogProbs
+from guerdon.models.log_ratio import step_rewards, token_log_ratios
+from guerdon.models.margin import implicit_reward_margin, logistic_loss, preference_probability
+from guerdon.models.path_faithfulness import PathFaithfulness, aligned_steps, path_faithfulness
+from guerdon.models.perplexity import log_perplexity
+from guerdon.models.self_aligned import SelfAligned, self_aligned_reward, without_question
 from guerdon.models.semantic import SemanticSimilarity
+from guerdon.models.token_regularisation import (
+    TokenRegularisedLoss,
+    contrastive_token_rewards,
+    token_regularised_dpo,
+    token_regulariser,
+)
 from guerdon.models.trajectory_preference import group_pair_loss, trajectory_scores
 from guerdon.models.tree_labels import tree_value_targets
 
@@ -23,14 +50,88 @@ register_method(
     public="guerdon.models.implicit_reward_margin",
 )
 
+register_method(
+    "implicit-prm",
+    title="Free Process Rewards without Process Labels",
+    arxiv="2412.01981",
+    room="models",
+    public="guerdon.models.ImplicitReward",
+)
+register_method(
+    "t-reg",
+    title="T-REG: Preference Optimization with Token-Level Reward Regularization",
+    arxiv="2412.02685",
+    room="models",
+    public="guerdon.models.token_regularised_dpo",
+)
+register_method(
+    "goal-conditioned-rm",
+    title="Learning Goal-Conditioned Representations for Language Reward Models",
+    arxiv="2407.13887",
+    room="models",
+    public="guerdon.models.goal_contrastive_loss",
+)
+
+register_method(
+    "sar",
+    title="Self-Aligned Reward: Towards Effective and Efficient Reasoners",
+    arxiv="2509.05489",
+    room="models",
+    public="guerdon.models.SelfAligned",
+)
+register_method(
+    "p2s",
+    title="P2S: Probabilistic Process Supervision for General-Domain Reasoning Question Answering",
+    arxiv="2601.20649",
+    room="models",
+    public="guerdon.models.PathFaithfulness",
+)
+
 __all__ = [
+    "AnswerProbability",
+    "CausalLogProbs",
+    "CompletionTokens",
+    "ContrastiveTokenReward",
+    "FirstErrorF1",
+    "ImplicitReward",
+    "LogProbs",
+    "PathFaithfulness",
+    "SelfAligned",
     "SemanticSimilarity",
     "TextEncoder",
+    "TokenRegularisedLoss",
+    "aligned_steps",
+    "answer_probability",
+    "contrastive_token_rewards",
     "cosine_similarity",
+    "dpo_loss",
+    "filter_generation",
+    "first_error",
+    "first_error_f1",
+    "goal_conditioned_loss",
+    "goal_contrastive_loss",
+    "goal_values",
     "group_pair_loss",
     "implicit_reward_margin",
+    "listwise_ranking_loss",
+    "log_perplexity",
     "logistic_loss",
     "masked_mean",
+    "nca_loss",
+    "outcome_cross_entropy",
+    "paired_kto_loss",
+    "path_faithfulness",
+    "preference_probability",
+    "sample_positions",
+    "sample_source_and_goal",
+    "self_aligned_reward",
+    "states_at",
+    "step_rewards",
+    "survivors",
+    "token_log_ratios",
+    "token_regularised_dpo",
+    "token_regulariser",
     "trajectory_scores",
     "tree_value_targets",
+    "without_question",
 ]

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import array_api_compat
 
 from guerdon.core.checks import check_number
+from guerdon.models.checks import check_shapes
 
 Array: TypeAlias = Any
 """A NumPy array or a torch tensor."""
@@ -42,24 +43,49 @@ def implicit_reward_margin(
     prompt that both are scored under.
     """
     check_number(beta, "beta", above=0.0)
-    shape = tuple(policy_chosen.shape)
-    given = {"policy_rejected": policy_rejected, "ref_chosen": ref_chosen, "ref_rejected": ref_rejected}
-    for name, array in given.items():
-        if tuple(array.shape) != shape:
-            raise ValueError(f"{name}: expected shape {shape} as policy_chosen, got {tuple(array.shape)}")
+    check_shapes(
+        tuple(policy_chosen.shape),
+        policy_rejected=policy_rejected,
+        ref_chosen=ref_chosen,
+        ref_rejected=ref_rejected,
+    )
     return beta * ((policy_chosen - ref_chosen) - (policy_rejected - ref_rejected))
 
 
-def logistic_loss(margin: Array) -> Array:
+def logistic_loss(margin: Array, target: Array | None = None) -> Array:
     """Negative log-likelihood of a preference under the Bradley–Terry model, at least 0.
 
         loss = −log σ(margin) = log(exp(0) + exp(−margin))
+        loss = −target · log σ(margin) − (1 − target) · log σ(−margin)          with a `target`
 
     `margin` (n,) real, of any size and infinite too: the second form, taken as one operation, neither
     overflows nor loses the tail, and its gradient in torch is `σ(margin) − 1`. The result is like `margin`;
     a NaN stays one.
 
+    `target` (n,) in [0, 1]: how likely it is that the margin should be positive, by default 1. With it this is the
+    binary cross-entropy of a logit, of finite margins only.
+
+    Raises `ValueError` where the target has another shape or leaves [0, 1].
+
     R. A. Bradley, M. E. Terry, "Rank analysis of incomplete block designs", Biometrika 1952.
     """
     xp = _compat.array_namespace(margin)
-    return xp.logaddexp(xp.zeros_like(margin), -margin)
+    won = xp.logaddexp(xp.zeros_like(margin), -margin)
+    if target is None:
+        return won
+    check_shapes(tuple(margin.shape), target=target)
+    if not bool(xp.all((target >= 0) & (target <= 1))):
+        raise ValueError("target: expected numbers in [0, 1], got one outside or NaN")
+    return target * won + (1 - target) * xp.logaddexp(xp.zeros_like(margin), margin)
+
+
+def preference_probability(margin: Array) -> Array:
+    """Probability σ(margin) of a preference under the Bradley–Terry model, exact in both tails.
+
+    `margin` real, of any shape; the result is like it, differentiable in torch. Computed as
+    `exp(−logistic_loss(margin))`.
+
+    R. A. Bradley, M. E. Terry, "Rank analysis of incomplete block designs", Biometrika 1952.
+    """
+    xp = _compat.array_namespace(margin)
+    return xp.exp(-logistic_loss(margin))

@@ -12,11 +12,18 @@ from guerdon.shape.normalize import BatchNormalize, Center, GroupNormalize
 from guerdon.shape.percentile import PercentileNormalize
 from guerdon.shape.pointwise import Affine, Clip, Threshold
 from guerdon.shape.process_outcome import ProcessOutcome, step_rewards
+from guerdon.shape.relative_length import (
+    SavingAmongCorrect,
+    SavingOverMean,
+    saving_among_correct,
+    saving_over_mean,
+)
 from guerdon.shape.routing import ExtraIn, NotRouted, route
 from guerdon.shape.running import RunningNormalize
 from guerdon.shape.schedule import Schedule
 from guerdon.shape.statistics import GroupStatistics, group_statistics
 from guerdon.shape.total import Total
+from guerdon.shape.verified_score import VerifiedScore, verified_score
 
 register_method(
     "ppr",
@@ -39,6 +46,13 @@ register_method(
     room="shape",
     public="guerdon.shape.StepDelta",
 )
+register_method(
+    "qwen25-math",
+    title="Qwen2.5-Math Technical Report: Toward Mathematical Expert Model via Self-Improvement",
+    arxiv="2409.12122",
+    room="shape",
+    public="guerdon.shape.VerifiedScore",
+)
 
 __all__ = [
     "Affine",
@@ -55,16 +69,22 @@ __all__ = [
     "PercentileNormalize",
     "ProcessOutcome",
     "RunningNormalize",
+    "SavingAmongCorrect",
+    "SavingOverMean",
     "Schedule",
     "StepClip",
     "StepDelta",
     "Threshold",
     "Total",
+    "VerifiedScore",
     "excess_length",
     "group_statistics",
     "normalized_sum",
     "route",
+    "saving_among_correct",
+    "saving_over_mean",
     "step_deltas",
     "step_rewards",
+    "verified_score",
     "zscore_average",
 ]

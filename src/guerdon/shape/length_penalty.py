@@ -66,8 +66,53 @@ def excess_length(
     return 0.0 - share if form == "linear" else (np.cos(np.pi * share) - 1.0) / 2.0
 
 
+class LengthAmongCorrect(Expression):
+    """Base of rewards that price a length against the correct answers of its group. Implement `price`.
+
+    A row where correctness or length isn't OK isn't priced: it abstains if the part abstained, and fails if it failed.
+    """
+
+    def __init__(
+        self,
+        correct: Reward | str,
+        name: str,
+        threshold: float,
+        unit: LengthUnit,
+        tokenizer: TokenSource,
+    ) -> None:
+        self.threshold = check_number(threshold, "threshold")
+        base: Reward = create(correct) if isinstance(correct, str) else correct
+        super().__init__((base, UnitCount(unit, tokenizer)), name)
+
+    def price(
+        self, lengths: NDArray[np.float64], correct: NDArray[np.bool_], groups: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Outcomes (k,) of the k rows whose length and correctness are known."""
+        raise NotImplementedError
+
+    @property
+    def scope(self) -> Scope:
+        return widest(["group", super().scope])
+
+    def options(self) -> dict[str, Any]:
+        return {"threshold": self.threshold}
+
+    def combine(self, signals: Sequence[Signal], groups: NDArray[np.int64], context: Context) -> Signal:
+        correct, lengths = signals
+        status = np.maximum(correct.status, lengths.status)
+        ok = status == Status.OK
+        outcome = np.zeros(len(correct))
+        outcome[ok] = self.price(lengths.outcome[ok], correct.outcome[ok] > self.threshold, groups[ok])
+        return Signal(
+            outcome,
+            status,
+            parts=name_parts(self.parts, signals),
+            reasons=reasons_for(status, signals, self.parts),
+        )
+
+
 @register("group_length_penalty", example="{reward: group_length_penalty, correct: math, unit: words}")
-class GroupLengthPenalty(Expression):
+class GroupLengthPenalty(LengthAmongCorrect):
     """Minus what an answer is longer than the correct answers of its group, in [-1, 0].
 
         R_i = excess_length(L, correct, groups, form)_i        see there for the equations
@@ -98,28 +143,12 @@ class GroupLengthPenalty(Expression):
     ) -> None:
         check_choice(form, "form", get_args(Form))
         self.form: Form = form
-        self.threshold = check_number(threshold, "threshold")
-        base: Reward = create(correct) if isinstance(correct, str) else correct
-        super().__init__((base, UnitCount(unit, tokenizer)), "group_length_penalty")
-
-    @property
-    def scope(self) -> Scope:
-        return widest(["group", super().scope])
+        super().__init__(correct, "group_length_penalty", threshold, unit, tokenizer)
 
     def options(self) -> dict[str, Any]:
-        return {"form": self.form, "threshold": self.threshold}
+        return {"form": self.form, **super().options()}
 
-    def combine(self, signals: Sequence[Signal], groups: NDArray[np.int64], context: Context) -> Signal:
-        correct, lengths = signals
-        status = np.maximum(correct.status, lengths.status)
-        ok = status == Status.OK
-        outcome = np.zeros(len(correct))
-        outcome[ok] = excess_length(
-            lengths.outcome[ok], correct.outcome[ok] > self.threshold, groups[ok], self.form
-        )
-        return Signal(
-            outcome,
-            status,
-            parts=name_parts(self.parts, signals),
-            reasons=reasons_for(status, signals, self.parts),
-        )
+    def price(
+        self, lengths: NDArray[np.float64], correct: NDArray[np.bool_], groups: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        return excess_length(lengths, correct, groups, self.form)
