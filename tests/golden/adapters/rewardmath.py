@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from guerdon.steer.aggregate import AGGREGATIONS, aggregate
-
 from guerdon.audit import compare_one_to_many, parse_rating, parse_verdict, scores_of_verdicts
+from guerdon.steer.aggregate import AGGREGATIONS, aggregate
 
 from .registry import adapter
 
