@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guerdon.models.tree_labels import tree_value_targets
+from guerdon.models.tree_labels import soft_labels, tree_value_targets
 
 
 @st.composite
@@ -59,3 +59,27 @@ def test_what_no_finished_leaf_lies_below_has_no_target():
 def test_what_is_no_tree_is_refused(parents, correct, said):
     with pytest.raises(ValueError, match=said):
         tree_value_targets(parents, correct)
+
+
+@given(trees())
+def test_a_soft_label_is_the_share_of_right_leaves_below(tree):
+    parents, correct = tree
+    leaves = [i for i in range(len(parents)) if i not in parents]
+
+    def below(leaf, node):
+        return leaf == node or (leaf != 0 and below(parents[leaf], node))
+
+    for node, label in enumerate(soft_labels(parents, correct)):
+        mine = [correct[leaf] is True for leaf in leaves if below(leaf, node)]
+        assert label == pytest.approx(np.mean(mine))
+
+
+def test_a_very_deep_tree_is_labelled():
+    n = 20_000
+    labels = soft_labels([None, *range(n - 1)], [None] * (n - 1) + [True])
+    assert (labels == 1.0).all()
+
+
+def test_soft_labels_refuse_what_is_no_tree():
+    with pytest.raises(ValueError, match=r"parents\[1\]"):
+        soft_labels([None, 1], [None, True])

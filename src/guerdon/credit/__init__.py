@@ -45,6 +45,13 @@ from guerdon.credit.ranking_accuracy import ranking_accuracy
 from guerdon.credit.returns import discounted_returns, gae, lambda_returns
 from guerdon.credit.spans import token_spans
 from guerdon.credit.spread import broadcast_outcome, spread_steps
+from guerdon.credit.step_advantage import (
+    StepProgress,
+    best_of_k_success,
+    effective_rewards,
+    prover_diagnostics,
+    step_advantages,
+)
 from guerdon.credit.turn_group import TurnGroupRelative, positional_group_advantages, turn_group_advantages
 
 register_method(
@@ -76,6 +83,14 @@ register_method(
     public="guerdon.credit.EpisodeStep",
 )
 
+register_method(
+    "pav",
+    title="Rewarding Progress: Scaling Automated Process Verifiers for LLM Reasoning",
+    arxiv="2410.08146",
+    room="credit",
+    public="guerdon.credit.StepProgress",
+)
+
 __all__ = [
     "DenseLeaveOneOut",
     "EpisodeStep",
@@ -83,15 +98,18 @@ __all__ = [
     "GroupRelative",
     "MinForm",
     "StepGroupRelative",
+    "StepProgress",
     "TurnGroupRelative",
     "ZeroVariance",
     "accuracy_filter",
     "answer_belief",
     "batch_std",
+    "best_of_k_success",
     "broadcast_outcome",
     "dense_return_advantages",
     "discounted_returns",
     "dr_grpo",
+    "effective_rewards",
     "gae",
     "good_minus_bad",
     "group_relative",
@@ -108,6 +126,7 @@ __all__ = [
     "pool_relative",
     "positional_group_advantages",
     "prediction_errors",
+    "prover_diagnostics",
     "ranking_accuracy",
     "rloo",
     "segment_mask",
@@ -115,6 +134,7 @@ __all__ = [
     "spare_wrong_tokens",
     "spread_steps",
     "steer_advantages",
+    "step_advantages",
     "token_hidden_reward",
     "token_spans",
     "turn_group_advantages",

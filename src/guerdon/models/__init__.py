@@ -24,8 +24,12 @@ from guerdon.models.log_ratio import step_rewards, token_log_ratios
 from guerdon.models.margin import implicit_reward_margin, logistic_loss, preference_probability
 from guerdon.models.path_faithfulness import PathFaithfulness, aligned_steps, path_faithfulness
 from guerdon.models.perplexity import log_perplexity
+from guerdon.models.rollout_labels import group_label, rollout_labels, rollout_priority, success_rates
 from guerdon.models.self_aligned import SelfAligned, self_aligned_reward, without_question
 from guerdon.models.semantic import SemanticSimilarity
+from guerdon.models.step_examples import StepExample, chain_examples, rated_examples, tree_examples
+from guerdon.models.step_similarity import similarity_groups, step_similarity
+from guerdon.models.step_tree import StepTree, compress_node, compress_randomly
 from guerdon.models.token_regularisation import (
     TokenRegularisedLoss,
     contrastive_token_rewards,
@@ -33,7 +37,7 @@ from guerdon.models.token_regularisation import (
     token_regulariser,
 )
 from guerdon.models.trajectory_preference import group_pair_loss, trajectory_scores
-from guerdon.models.tree_labels import tree_value_targets
+from guerdon.models.tree_labels import soft_labels, tree_value_targets
 
 register_method(
     "semantic-grpo",
@@ -87,6 +91,14 @@ register_method(
     public="guerdon.models.PathFaithfulness",
 )
 
+register_method(
+    "hrm",
+    title="Towards Hierarchical Multi-Step Reward Models for Enhanced Reasoning in Large Language Models",
+    arxiv="2503.13551",
+    room="models",
+    public="guerdon.models.StepTree",
+)
+
 __all__ = [
     "AnswerProbability",
     "CausalLogProbs",
@@ -98,10 +110,15 @@ __all__ = [
     "PathFaithfulness",
     "SelfAligned",
     "SemanticSimilarity",
+    "StepExample",
+    "StepTree",
     "TextEncoder",
     "TokenRegularisedLoss",
     "aligned_steps",
     "answer_probability",
+    "chain_examples",
+    "compress_node",
+    "compress_randomly",
     "contrastive_token_rewards",
     "cosine_similarity",
     "dpo_loss",
@@ -111,6 +128,7 @@ __all__ = [
     "goal_conditioned_loss",
     "goal_contrastive_loss",
     "goal_values",
+    "group_label",
     "group_pair_loss",
     "implicit_reward_margin",
     "listwise_ranking_loss",
@@ -122,16 +140,24 @@ __all__ = [
     "paired_kto_loss",
     "path_faithfulness",
     "preference_probability",
+    "rated_examples",
+    "rollout_labels",
+    "rollout_priority",
     "sample_positions",
     "sample_source_and_goal",
     "self_aligned_reward",
+    "similarity_groups",
+    "soft_labels",
     "states_at",
     "step_rewards",
+    "step_similarity",
+    "success_rates",
     "survivors",
     "token_log_ratios",
     "token_regularised_dpo",
     "token_regulariser",
     "trajectory_scores",
+    "tree_examples",
     "tree_value_targets",
     "without_question",
 ]

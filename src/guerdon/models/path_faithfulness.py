@@ -104,7 +104,7 @@ def line_spans(
     return spans
 
 
-@register("path_faithfulness", example="{reward: path_faithfulness, reference: gold_path, alignment: same}")
+@register("path_faithfulness", example="{reward: path_faithfulness, alignment: same}")
 class PathFaithfulness(Reward):
     """How much likelier each step of a rollout makes the rest of a reference path.
 

@@ -32,7 +32,7 @@ def tree_value_targets(parents: Sequence[int | None], correct: Sequence[bool | N
     Dan Zhang et al., "ReST-MCTS*: LLM Self-Training via Process Reward Guided Tree Search", arXiv 2406.03816, repository
     THUDM/ReST-MCTS.
     """
-    _check(parents, correct)
+    check_tree(parents, correct)
     n = len(parents)
     reached = [answer is not None for answer in correct]
     distance = np.array([1.0 if answer else np.inf for answer in correct])
@@ -56,7 +56,39 @@ def tree_value_targets(parents: Sequence[int | None], correct: Sequence[bool | N
     return values
 
 
-def _check(parents: Sequence[int | None], correct: Sequence[bool | None]) -> None:
+def soft_labels(parents: Sequence[int | None], correct: Sequence[bool | None]) -> NDArray[np.float64]:
+    """Share of right answers among the leaves below each step.
+
+        label(node) = right leaves below / leaves below
+
+    A leaf is below itself, and one without an answer counts as wrong.
+
+    Args:
+        parents, correct: as in `tree_value_targets`.
+
+    Returns:
+        (n,) in [0, 1]; every node has a label.
+
+    Raises:
+        ValueError: as `tree_value_targets`.
+
+    Teng Wang et al., "Towards Hierarchical Multi-Step Reward Models for Enhanced Reasoning in Large Language Models",
+    arXiv 2503.13551, repository tengwang0318/hierarchial_reward_model.
+    """
+    check_tree(parents, correct)
+    inner = set(parents)
+    right = np.array([float(bool(answer)) for answer in correct])
+    leaves = np.array([float(i not in inner) for i in range(len(parents))])
+    for i in range(len(parents) - 1, 0, -1):
+        parent = parents[i]
+        assert parent is not None
+        right[parent] += right[i]
+        leaves[parent] += leaves[i]
+    return right / leaves
+
+
+def check_tree(parents: Sequence[int | None], correct: Sequence[bool | None]) -> None:
+    """Raise `ValueError`, which names the node, where these aren't the parents and answers of a tree."""
     if not parents or len(parents) != len(correct):
         raise ValueError(
             f"parents, correct: expected equal lengths of at least 1, got {len(parents)} and {len(correct)}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from guerdon.core.registry import register_method
 from guerdon.train.columns import as_chats
+from guerdon.train.flow_balance import flow_balance_loss, log_rewards, token_flow_balance_loss
 from guerdon.train.placement import place
 from guerdon.train.rollout import Rollout, write_rollout
 from guerdon.train.run import TrainConfig, run
@@ -12,7 +14,26 @@ from guerdon.train.run import TrainConfig, run
 if TYPE_CHECKING:
     from guerdon.train.grpo import GRPOTrainer
 
-__all__ = ["GRPOTrainer", "Rollout", "TrainConfig", "as_chats", "place", "run", "write_rollout"]
+register_method(
+    "gflownet-prm",
+    title="Accurate and Diverse LLM Mathematical Reasoning via Automated PRM-Guided GFlowNets",
+    arxiv="2504.19981",
+    room="train",
+    public="guerdon.train.flow_balance_loss",
+)
+
+__all__ = [
+    "GRPOTrainer",
+    "Rollout",
+    "TrainConfig",
+    "as_chats",
+    "flow_balance_loss",
+    "log_rewards",
+    "place",
+    "run",
+    "token_flow_balance_loss",
+    "write_rollout",
+]
 
 
 def __getattr__(name: str) -> Any:
