@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from guerdon import Chat, Dense, Signal, Status
 from guerdon.core.samples import Unit
 from guerdon.train import place
-from guerdon.train.placement import decoded_ends
 from tests.lab.policies import raw_policy
 
 transformers = pytest.importorskip("transformers")
@@ -83,25 +82,6 @@ def test_steps_that_cover_the_text_share_out_its_tokens(text: str, data: st.Data
     ends = [0, *spans[:, 1].tolist()]
     assert ends == sorted(ends)
     assert all(first >= before for first, before in zip(spans[:, 0].tolist(), ends, strict=False))
-
-
-@given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\ufffd"), max_size=40))
-@settings(max_examples=80, deadline=None)
-def test_ends_grow_to_the_whole_text_and_count_only_whole_characters(text: str) -> None:
-    tokenizer = transformers.AutoTokenizer.from_pretrained(raw_policy())
-    ids = tokenizer(text)["input_ids"]
-    whole, ends = decoded_ends(ids, tokenizer.decode)
-    assert whole == text
-    for i, end in enumerate(ends.tolist()):
-        assert tokenizer.decode(ids[: i + 1]).rstrip("\ufffd") == text[:end]
-
-
-def test_bytes_that_make_no_character_belong_to_their_own_token(tokenizer: Any) -> None:
-    broken = tokenizer("日")["input_ids"][:1]
-    ids = [*broken, *tokenizer("7")["input_ids"], *broken, *broken]
-    text, ends = decoded_ends(ids, tokenizer.decode)
-    assert text == "\ufffd7\ufffd\ufffd"
-    assert ends.tolist() == [1, 2, 3, 4]
 
 
 def test_turns_are_stretches_of_generated_tokens(tokenizer: Any) -> None:
