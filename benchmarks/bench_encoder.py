@@ -2,9 +2,9 @@
 
     python benchmarks/bench_encoder.py [--groups 24] [--threads 1]
 
-Texts are long answers and the one that people wrote, in groups of 8 that share it. `one by one`: the reward called on
-one sample after the other; `plain`: transformers called for each text by itself, mean pooling, cosine. Values must be
-equal. Wall time on the CPU.
+Texts are long answers and the one that people wrote, in groups of 8 that share it, from the records of `shared/data`;
+nothing runs without them. `one by one`: the reward called on one sample after the other; `plain`: transformers called
+for each text by itself, mean pooling, cosine. Values must be equal. Wall time on the CPU.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from verify_samples import GROUP, answers
+from verify_samples import GROUP, answers, skip_without_data
 
 from guerdon.core.samples import Chat
 from guerdon.models.encoder import TextEncoder
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=2)
     options = parser.parse_args()
+    skip_without_data()
     torch.set_num_threads(options.threads)
     samples = answers(options.groups * GROUP)
     reward = SemanticSimilarity(device="cpu")

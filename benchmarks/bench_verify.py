@@ -2,10 +2,11 @@
 
     python benchmarks/bench_verify.py [--samples 10000] [--repeats 3] [--only NAME …]
 
-Samples come in groups of 8 completions that share a reference, as in GRPO, from real records where `shared/data` lies
-beside the checkout (or GUERDON_SHARED names it), and from the lab's worlds for bandits and SQL. Values must be equal
-before time counts. Processor time, best of the repeats; the rewards start with empty memory each time. Prints a table
-and, in the last line, the same as JSON.
+Samples come in groups of 8 completions that share a reference, as in GRPO. They are made from the records of
+`shared/data` beside the checkout (or in the folder that GUERDON_SHARED names), without which nothing runs: trajectories
+of search, `otc` among them, and choices of an arm are written around texts of `qa_feedback`. Only the SQL comes from a
+world of the lab. Values must be equal before time counts. Processor time, best of the repeats; the rewards start with
+empty memory each time. Prints a table and, in the last line, the same as JSON.
 """
 
 from __future__ import annotations
@@ -127,6 +128,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=list(CASES), choices=list(CASES), metavar="NAME")
     options = parser.parse_args()
+    made.skip_without_data()
     print(f"{options.samples} samples, processor time in microseconds a sample, best of {options.repeats}")
     print(f"{'':22} {'guerdon':>9} {'plain':>9} {'ratio':>7} {'target':>7}")
     rows = dict[str, dict[str, float]]()

@@ -1,4 +1,4 @@
-"""Samples of `bench_verify.py`: groups of 8 completions of one prompt, from real records where they are at hand."""
+"""Samples of `bench_verify.py`: groups of 8 completions of one prompt, made from real records."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ from guerdon.core.samples import Chat
 from guerdon.lab.text_to_sql import TextToSql
 
 GROUP = 8
+DATA = Path(os.environ.get("GUERDON_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "data"
 LABELS = ("support", "partial_support", "not_support")
 
 
+def skip_without_data() -> None:
+    """End the process with a line and exit status 0 where there are no records to run on."""
+    if not DATA.is_dir():
+        print("skipped: there is no shared/data beside the checkout; GUERDON_SHARED may name its folder")
+        raise SystemExit(0)
+
+
 def records(name: str) -> list[dict[str, Any]]:
-    """Records of a file of `shared/data`; without it the benchmark has nothing to run on."""
-    shared = Path(os.environ.get("GUERDON_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-    path = shared / "data" / f"{name}.jsonl.gz"
-    if not path.is_file():
-        raise SystemExit(f"{name}: there is no shared/data beside the checkout; name it in GUERDON_SHARED")
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
+    """Records of a file of `shared/data`."""
+    with gzip.open(DATA / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guerdon.core.tagged import RULES, blocks, count, first, last, one_of_each, until_stop
+from guerdon.core.tagged import RULES, blocks, count, counts, first, last, one_of_each, until_stop
 
 PIECES = st.lists(
     st.sampled_from(["<a>", "</a>", "<b>", "</b>", "x", "\n", "<a", "a>", "\ud800"]), max_size=30
@@ -58,6 +58,21 @@ def test_first_last_count_and_one_of_each() -> None:
     assert not one_of_each(text, "a")
     assert one_of_each("<a>1</a>", "a")
     assert not one_of_each("</a>1<a>", "a")
+
+
+def test_counts_of_several_tags_are_those_of_each() -> None:
+    text = "<a><a></b></a><b><c>"
+    assert counts(text, "a", "b", "d") == {tag: count(text, tag) for tag in ("a", "b", "d")}
+
+
+@given(st.lists(st.sampled_from(["<a>", "</a>", "<b>", "</b>", "x"])), st.booleans())
+def test_the_usual_rule_pairs_an_opening_tag_with_the_next_closing_one(
+    pieces: list[str], unclosed: bool
+) -> None:
+    text = "".join(pieces)
+    end = "|$" if unclosed else ""
+    expected = [match[0] for match in re.finditer(rf"(?s)<([ab])>.*?(?:</\1>{end})", text)]
+    assert [text[block.start : block.end] for block in blocks(text, "a", "b", unclosed=unclosed)] == expected
 
 
 def test_case_is_kept_unless_told_otherwise() -> None:

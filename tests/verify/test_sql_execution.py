@@ -96,6 +96,27 @@ def test_a_file_can_be_open_twice(tmp_path: Path) -> None:
             assert list(first.rows("SELECT age FROM pets")) == list(second.rows("SELECT age FROM pets"))
 
 
+@pytest.mark.parametrize(
+    ("script", "sql", "expected"),
+    [
+        (SCRIPT, "SELECT * FROM pets ORDER BY age NULLS LAST", PETS),
+        ("CREATE TEMP TABLE t (a); INSERT INTO t VALUES (1);", "SELECT a FROM t", [(1,)]),
+        ("PRAGMA case_sensitive_like = 1; CREATE TABLE t (a);", "SELECT 'A' LIKE 'a'", [(0,)]),
+        ("BEGIN; CREATE TABLE t (a); INSERT INTO t VALUES (1);", "SELECT a FROM t", [(1,)]),
+        ("-- nothing", "SELECT 1", [(1,)]),
+    ],
+)
+def test_a_script_makes_the_same_database_each_time(script: str, sql: str, expected: list[tuple]) -> None:
+    with (
+        database_from_script(script, "sqlite", 1) as first,
+        database_from_script(script, "sqlite", 1) as second,
+    ):
+        first.close()
+        assert list(second.rows(sql)) == expected
+        with pytest.raises(QueryError):
+            list(second.rows("CREATE TABLE other (a)"))
+
+
 def test_text_that_is_not_utf8_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     with closing(sqlite3.connect(path)) as connection:

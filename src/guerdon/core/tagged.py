@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -59,6 +60,8 @@ def blocks(
     """
     check_choice(rule, "rule", RULES)
     stop = len(text) if stop is None else stop
+    if rule == "first_close" and not ignore_case:
+        return _closed_first(text, tags, unclosed, start, stop)
     fold = str.lower if ignore_case else str
     tokens = [
         (match.start(), match.end(), match[1] == "/", fold(match[2]))
@@ -80,6 +83,25 @@ def blocks(
     return found
 
 
+def _closed_first(text: str, tags: tuple[str, ...], unclosed: bool, start: int, stop: int) -> list[Block]:
+    """`blocks` under the usual rule, which need not look at the tags inside a block."""
+    opening = _openings(tags)
+    found = list[Block]()
+    never_closed = set[str]()
+    while match := opening.search(text, start, stop):
+        tag, start = match[1], match.end()
+        end = -1 if tag in never_closed else text.find(f"</{tag}>", start, stop)
+        if end >= 0:
+            found.append(Block(tag, match.start(), start, end, end + len(tag) + 3))
+            start = end + len(tag) + 3
+        elif unclosed:
+            found.append(Block(tag, match.start(), start, stop, stop))
+            break
+        else:
+            never_closed.add(tag)
+    return found
+
+
 def first(text: str, tag: str, *, rule: Rule = "first_close", unclosed: bool = False) -> Block | None:
     """The first block of that tag, or None. See `blocks`."""
     found = blocks(text, tag, rule=rule, unclosed=unclosed)
@@ -97,6 +119,12 @@ def count(text: str, tag: str) -> tuple[int, int]:
     return text.count(f"<{tag}>"), text.count(f"</{tag}>")
 
 
+def counts(text: str, *tags: str) -> dict[str, tuple[int, int]]:
+    """`count` of each of these tags, in one pass over the text. Raises `ValueError` where no tag is named."""
+    found = Counter(_pattern(tags, False).findall(text))
+    return {tag: (found["", tag], found["/", tag]) for tag in tags}
+
+
 def one_of_each(text: str, *tags: str) -> bool:
     """Whether each of these tags opens exactly once and closes exactly once, behind its opening."""
     return all(count(text, tag) == (1, 1) and text.find(f"<{tag}>") < text.find(f"</{tag}>") for tag in tags)
@@ -112,10 +140,18 @@ def until_stop(text: str, *tags: str) -> str:
 
 @lru_cache(maxsize=256)
 def _pattern(tags: tuple[str, ...], ignore_case: bool) -> re.Pattern[str]:
+    return re.compile(f"<(/?)({_names(tags)})>", re.IGNORECASE if ignore_case else 0)
+
+
+@lru_cache(maxsize=256)
+def _openings(tags: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(f"<({_names(tags)})>")
+
+
+def _names(tags: tuple[str, ...]) -> str:
     if not tags or not all(tags):
         raise ValueError(f"tags: expected at least one name, got {tags!r}")
-    names = "|".join(re.escape(tag) for tag in tags)
-    return re.compile(f"<(/?)({names})>", re.IGNORECASE if ignore_case else 0)
+    return "|".join(re.escape(tag) for tag in tags)
 
 
 def _closers(tokens: list[tuple[int, int, bool, str]], rule: Rule) -> list[int | None]:

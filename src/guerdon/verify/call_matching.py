@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -18,6 +19,7 @@ Matching: TypeAlias = Literal["optimal", "greedy", "ordered"]
 Arguments: TypeAlias = Literal["exact", "partial", "ignore"]
 Divisor: TypeAlias = Literal["mean", "union", "gold", "predicted", "longer", "shorter"]
 
+_MATCHINGS, _ARGUMENTS, _DIVISORS = get_args(Matching), get_args(Arguments), get_args(Divisor)
 _MOST_PAIRS = 1_000_000
 
 
@@ -88,11 +90,14 @@ def optimal_assignment(gold: Sequence[Call], predicted: Sequence[Call], value: P
 
 def ordered_assignment(gold: Sequence[Call], predicted: Sequence[Call], value: PairValue) -> float:
     """`max Σ value(g, p)` over pairs that keep the order of both sides: a longest common subsequence, weighted."""
-    best = np.zeros(len(predicted) + 1)
+    best = [0.0] * (len(predicted) + 1)
     for call in gold:
-        paired = best[:-1] + np.array([value(call, offered) for offered in predicted], dtype=np.float64)
-        best[1:] = np.maximum.accumulate(np.maximum(best[1:], paired))
-    return float(best[-1])
+        diagonal = 0.0
+        for j, offered in enumerate(predicted, 1):
+            above = best[j]
+            best[j] = max(above, best[j - 1], diagonal + value(call, offered))
+            diagonal = above
+    return best[-1]
 
 
 _ASSIGNMENTS = {"optimal": optimal_assignment, "greedy": greedy_assignment, "ordered": ordered_assignment}
@@ -143,9 +148,9 @@ def matched_share(
 
     Raises `ValueError` for an unknown option, or more than 1,000,000 pairs of calls.
     """
-    check_choice(matching, "matching", get_args(Matching))
-    check_choice(arguments, "arguments", get_args(Arguments))
-    check_choice(divide_by, "divide_by", get_args(Divisor))
+    check_choice(matching, "matching", _MATCHINGS)
+    check_choice(arguments, "arguments", _ARGUMENTS)
+    check_choice(divide_by, "divide_by", _DIVISORS)
     n, m = len(gold), len(predicted)
     if not n or not m:
         return float(n == m)
@@ -153,7 +158,7 @@ def matched_share(
         raise ValueError(f"gold, predicted: {n} and {m} calls are more than {_MOST_PAIRS} pairs")
     if matching == "optimal" and arguments != "partial":
         matching = "greedy"  # the same number, without solving for it
-    matched = _ASSIGNMENTS[matching](gold, predicted, lambda g, p: call_similarity(g, p, arguments))
+    matched = _ASSIGNMENTS[matching](gold, predicted, partial(call_similarity, arguments=arguments))
     divisors = {
         "mean": (n + m) / 2,
         "union": n + m - matched,

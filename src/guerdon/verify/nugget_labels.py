@@ -72,8 +72,7 @@ def _python_list(text: str) -> list[Any] | None:
 
 
 def _valid(values: Iterable[Any]) -> list[Label]:
-    stripped = (value.strip() for value in values if isinstance(value, str))
-    return [value for value in stripped if value in LABELS]
+    return [label for value in values if isinstance(value, str) and (label := value.strip()) in LABELS]
 
 
 # -- layout --------------------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def token_f1(
     for alias in _normalized(_listed(aliases), normalize):
         if alias != predicted and (alias in closed or predicted in closed):
             continue
-        wanted = _count(alias, kind)
+        wanted = _alias_tokens(alias, kind)
         common = sum(min(number, found[token]) for token, number in wanted.items() if token in found)
         if common:
             best = max(best, 2 * common / (found_total + wanted.total()))
@@ -224,3 +224,6 @@ def _normalized(aliases: tuple[str, ...], normalize: Normalize) -> tuple[str, ..
 def _count(text: str, kind: Tokens) -> Counter[str]:
     tokens = text.split()
     return Counter(set(tokens) if kind == "set" else tokens)
+
+
+_alias_tokens = lru_cache(maxsize=1024)(_count)

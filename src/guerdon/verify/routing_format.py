@@ -10,7 +10,7 @@ from guerdon.core.registry import register
 from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Score
-from guerdon.core.tagged import blocks, count
+from guerdon.core.tagged import blocks, counts
 from guerdon.verify.trajectory import trajectory
 
 TAGS = ("think", "search", "information", "answer")
@@ -106,8 +106,7 @@ class RoutingFormat(Reward):
 
 
 def _problems(text: str, pool: Pool) -> Iterator[str]:
-    for tag in TAGS:
-        opened, closed = count(text, tag)
+    for tag, (opened, closed) in counts(text, *TAGS).items():
         if opened != closed:
             yield f"<{tag}> opens {opened} and closes {closed} times"
     inner = dict[str, list[str]]((tag, []) for tag in TAGS)
@@ -146,7 +145,8 @@ def _call_problem(body: str, pool: Pool) -> str | None:
     name, _, query = body.partition(":")
     if not query.strip():
         return "a search has no query"
-    if any(placeholder in body.lower() for placeholder in PLACEHOLDERS):
+    lowered = body.lower()
+    if any(placeholder in lowered for placeholder in PLACEHOLDERS):
         return "a search repeats the placeholder of the prompt"
     if routed_model(name, pool) is None:
         return f"{name.strip()[:40]!r} is no model of the pool"

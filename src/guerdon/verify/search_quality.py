@@ -33,7 +33,8 @@ def novel_rounds(rounds: Sequence[Sequence[Hashable]], threshold: int) -> list[b
 
     Raises `ValueError` where `threshold` is below 0.
     """
-    return [repeated <= _check_threshold(threshold) for repeated in repeated_documents(rounds)]
+    _check_threshold(threshold)
+    return [repeated <= threshold for repeated in repeated_documents(rounds)]
 
 
 @register("search_quality", example="{reward: search_quality, threshold: 2}")

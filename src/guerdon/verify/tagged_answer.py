@@ -12,7 +12,7 @@ from guerdon.core.registry import register
 from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Score
-from guerdon.core.tagged import count, first
+from guerdon.core.tagged import counts, first
 from guerdon.verify.qa import answer_aliases, normalize_answer, token_f1
 from guerdon.verify.trajectory import trajectory
 
@@ -27,11 +27,10 @@ def tag_problem(text: str, tags: Sequence[str] = TAGS) -> str | None:
 
     Each must open as often as it closes, and close once more behind its last opening.
     """
-    for tag in tags:
-        opened, closed = count(text, tag)
+    for tag, (opened, closed) in counts(text, *tags).items():
         if opened != closed:
             return f"<{tag}> opens {opened} and closes {closed} times"
-        if text.rfind(f"<{tag}>") > text.rfind(f"</{tag}>"):
+        if opened and text.rfind(f"<{tag}>") > text.rfind(f"</{tag}>"):
             return f"<{tag}> doesn't close behind its last opening"
     return None
 

@@ -16,7 +16,9 @@ _POINT_AND_HYPHEN_RULES = [
 ]
 _DIGITS = frozenset("0123456789")
 _UNDECIDED = frozenset(("", " ", ".", ","))
-_ALPHANUMERIC = re.compile(r"[a-z0-9]+")
+_ALPHANUMERIC = bytes(
+    byte if chr(byte) in "abcdefghijklmnopqrstuvwxyz0123456789" else 32 for byte in range(256)
+)
 
 
 def tokenize_13a(text: str) -> list[str]:
@@ -98,7 +100,7 @@ def tokenize_characters(text: str) -> list[str]:
 
 def tokenize_alphanumeric(text: str) -> list[str]:
     """Runs of `a-z0-9` in the lower-cased text: the words of ROUGE. Other scripts have no tokens."""
-    return _ALPHANUMERIC.findall(text.lower())
+    return text.lower().encode("ascii", "replace").translate(_ALPHANUMERIC).decode("ascii").split()
 
 
 TOKENIZERS: dict[str, Tokenizer] = {

@@ -46,9 +46,11 @@ def identifiers(sql: str, dialect: Dialect = "sqlite") -> frozenset[str]:
     """
     exp = need("sqlglot.expressions", "sql")
     tree = parse(sql, dialect)
-    columns = {column.alias_or_name for column in tree.find_all(exp.Column)}
-    tables = {table.name for table in tree.find_all(exp.Table)}
-    return frozenset((columns | tables) - {""})
+    names = {
+        node.name if isinstance(node, exp.Table) else node.alias_or_name
+        for node in tree.find_all(exp.Column, exp.Table)
+    }
+    return frozenset(names - {""})
 
 
 def word_tokens(sql: str, dialect: Dialect = "sqlite") -> list[str]:
@@ -63,11 +65,12 @@ def word_tokens(sql: str, dialect: Dialect = "sqlite") -> list[str]:
     text = sql
     try:
         tree = parse(sql, dialect)
-        text = tree.sql(dialect=dialect)
+        aliases = set[str]()
+        for node in tree.find_all(exp.Table, exp.Select):
+            named = [node] if isinstance(node, exp.Table) else node.expressions
+            aliases.update(expression.alias.lower() for expression in named)
+        text = tree.sql(dialect=dialect, copy=False)
+        ignored |= aliases
     except (QueryError, RecursionError):
         pass
-    else:
-        ignored.update(table.alias.lower() for table in tree.find_all(exp.Table))
-        selected = (expression for select in tree.find_all(exp.Select) for expression in select.expressions)
-        ignored.update(expression.alias.lower() for expression in selected)
     return [word for word in _WORD.findall(text.lower()) if word not in ignored]

@@ -204,11 +204,12 @@ class SqlSchemaLinking(Reward):
         if self.form == "code" and "SELECT" not in sql:
             return Score(0.0, note=_NO_SELECT)
         try:
-            wanted = _expected_identifiers(reference, self.dialect)
+            wanted = _remembered_identifiers(reference, self.dialect)
         except QueryError as error:
             return Score(0.0, note=f"reference: {error}")
         try:
-            found = identifiers(sql, self.dialect)
+            parsed = _remembered_identifiers if len(sql) < _REMEMBERED_LENGTH else identifiers
+            found = parsed(sql, self.dialect)
         except QueryError as error:
             return Score(0.0, note=str(error))
         if not wanted:
@@ -243,8 +244,10 @@ class SqlNgram(Reward):
         need("sqlglot", "sql")
 
     def score(self, sample: Chat, context: Context) -> float:
-        wanted = _expected_ngrams(_reference(sample), self.n, self.dialect)
-        return jaccard(ngram_set(word_tokens(extract_sql(sample.final), self.dialect), self.n), wanted)
+        wanted = _remembered_ngrams(_reference(sample), self.n, self.dialect)
+        sql = extract_sql(sample.final)
+        ngrams = _remembered_ngrams if len(sql) < _REMEMBERED_LENGTH else _ngrams
+        return jaccard(ngrams(sql, self.n, self.dialect), wanted)
 
 
 @register("sql_format", example="{reward: sql_format}")
@@ -276,10 +279,12 @@ def _reference(sample: Chat) -> str:
     return reference
 
 
-# The completions of a group share their reference, whose parsing takes most of the time.
-_expected_identifiers = lru_cache(maxsize=1024)(identifiers)
+def _ngrams(sql: str, n: int, dialect: Dialect) -> frozenset[str]:
+    return ngram_set(word_tokens(sql, dialect), n)
 
 
-@lru_cache(maxsize=1024)
-def _expected_ngrams(reference: str, n: int, dialect: Dialect) -> frozenset[str]:
-    return ngram_set(word_tokens(reference, dialect), n)
+# Parsing takes most of the time, and within a group queries come again: the reference, and what is often written.
+_remembered_identifiers = lru_cache(maxsize=1024)(identifiers)
+_remembered_ngrams = lru_cache(maxsize=1024)(_ngrams)
+# A longer query of a completion isn't remembered, so that the memory stays small.
+_REMEMBERED_LENGTH = 4096

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sys
 from collections.abc import Generator
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 
@@ -25,6 +27,8 @@ _READING = frozenset(
 _OTHER_FILES = frozenset((sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH))
 _STEPS_BETWEEN_CHECKS = 10_000
 _MAX_CELL_BYTES = 16_000_000
+# What belongs to a connection and isn't in the database that it leaves behind.
+_OF_CONNECTION = re.compile(r"\b(?:pragma|temp|temporary)\b", re.IGNORECASE)
 
 
 class SqliteDatabase(Database):
@@ -62,15 +66,15 @@ class SqliteDatabase(Database):
 
     @classmethod
     def from_script(cls, script: str, seconds: float) -> SqliteDatabase:
-        """Run a script in memory; it may do anything there but attach files. Raises `UnusableDatabase`."""
+        """Run a script in memory; it may do anything there but attach files. Raises `UnusableDatabase`.
+
+        Each database is a new one, but what the last few scripts made is remembered and not made again.
+        """
+        image = _image(script, seconds)
+        if image is None:
+            return cls(_filled(script, seconds), seconds)
         connection = sqlite3.connect(":memory:", isolation_level=None)
-        connection.set_authorizer(_no_other_files)
-        _set_deadline(connection, seconds)
-        try:
-            connection.executescript(script)
-        except (sqlite3.Error, ValueError) as error:
-            connection.close()
-            raise UnusableDatabase(f"the script raised: {error}") from None
+        connection.deserialize(image)
         return cls(connection, seconds)
 
     def rows(self, sql: str) -> Generator[Row, None, None]:
@@ -90,6 +94,30 @@ class SqliteDatabase(Database):
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _filled(script: str, seconds: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.set_authorizer(_no_other_files)
+    _set_deadline(connection, seconds)
+    try:
+        connection.executescript(script)
+    except (sqlite3.Error, ValueError) as error:
+        connection.close()
+        raise UnusableDatabase(f"the script raised: {error}") from None
+    connection.set_progress_handler(None, 0)
+    return connection
+
+
+# Few, since a short script can make a large database; the completions of a group share theirs.
+@lru_cache(maxsize=8)
+def _image(script: str, seconds: float) -> bytes | None:
+    """The database that a script makes, as a file would hold it; None where that may not be all that it makes."""
+    if sys.version_info < (3, 11) or _OF_CONNECTION.search(script):
+        return None
+    with closing(_filled(script, seconds)) as connection:
+        made = connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        return connection.serialize() if made else None
 
 
 def _set_deadline(connection: sqlite3.Connection, seconds: float) -> None:
