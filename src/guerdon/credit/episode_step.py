@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from guerdon.core.checks import check_choice, check_number
 from guerdon.core.registry import register
 from guerdon.core.signal import Signal
-from guerdon.credit.estimators import Estimator, check_dtype, dense_ends, spans_to
+from guerdon.credit.estimators import StepEstimator, Steps, check_dtype
 from guerdon.credit.group_relative import SINGLETONS, Singleton
 from guerdon.credit.spread import spread_steps
 from guerdon.shape.arrays import Array, check_finite, floating
@@ -76,7 +76,7 @@ def pool_relative(
 
 @register("episode_step", kind="credit", example="credit: episode_step")
 @dataclass
-class EpisodeStep(Estimator):
+class EpisodeStep(StepEstimator):
     """Episode advantage plus step advantage, both relative to the group, one number for all tokens of a step.
 
         A_{i,t} = A^E_i + step_weight · A^S_{i,k(t)}        k(t): the step that token t stands in
@@ -113,26 +113,14 @@ class EpisodeStep(Estimator):
         check_normalization(ddof=self.ddof, epsilon=self.epsilon, std_floor=self.std_floor)
         check_dtype(self.dtype)
 
-    def __call__(
-        self,
-        signal: Signal,
-        groups: NDArray[np.integer[Any]],
-        mask: NDArray[Any],
-        spans: NDArray[np.integer[Any]] | None = None,
+    def of_steps(
+        self, signal: Signal, steps: Steps, groups: NDArray[np.integer[Any]], mask: NDArray[Any]
     ) -> NDArray[np.floating[Any]]:
-        mask, groups, ok = np.asarray(mask), np.asarray(groups), signal.ok
-        if not ok.any():
-            return np.zeros(mask.shape, dtype=self.dtype)
-        episode = np.zeros(ok.size)
+        ok, episode = signal.ok, np.zeros(len(signal))
         episode[ok] = self._relative(signal.outcome[ok], groups[ok])
-        dense, ends = dense_ends(signal, spans)
-        row = dense.row_index
-        order = np.lexsort((ends, row))
-        pool = None if self.members == "all" else np.diff(row, prepend=-1) > 0
-        steps = self.step_weight * self._relative(dense.values[order], groups[row], pool)
-        return spread_steps(
-            steps, spans_to(ends[order], row), mask, dense.offsets, base=episode, dtype=self.dtype
-        )
+        pool = None if self.members == "all" else np.diff(steps.row, prepend=-1) > 0
+        values = self.step_weight * self._relative(steps.values, groups[steps.row], pool)
+        return spread_steps(values, steps.spans, mask, steps.offsets, base=episode, dtype=self.dtype)
 
     def _relative(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,84 @@ class Estimator:
         raise NotImplementedError(
             f"{type(self).__name__}: an estimator implements __call__(signal, groups, mask, spans)"
         )
+
+
+class Steps(NamedTuple):
+    """The m dense values of a batch, those of each row in the order of their ends.
+
+    `values` (m,) float64 · `ends` (m,): the token at which each ends, counted in its row, rising within it · `row` (m,):
+    the sample of each · `offsets` (n+1,): where the samples' values lie.
+    """
+
+    values: NDArray[np.float64]
+    ends: NDArray[np.int64]
+    row: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, signal: Signal, spans: NDArray[np.integer[Any]] | None) -> Steps:
+        """Those of a signal.
+
+        Raises `ValueError` where it has no dense channel, `spans` don't fit it, or it needs them and they are missing.
+        """
+        dense = signal.dense
+        if dense is None:
+            raise ValueError("signal: there is no dense channel; use an outcome estimator")
+        ends = _dense_ends(dense, spans)
+        order = np.lexsort((ends, dense.row_index))
+        return cls(dense.values[order], ends[order], dense.row_index, dense.offsets)
+
+    @property
+    def spans(self) -> NDArray[np.int64]:
+        """Tokens (m, 2) of each step: from where the one before it in its row ends, or from 0."""
+        return spans_to(self.ends, self.row)
+
+
+class StepEstimator(Estimator):
+    """Base of the estimators that read the dense channel. Implement `of_steps`.
+
+    A batch in which no sample is OK has advantages of 0, and needs no dense channel.
+    """
+
+    dtype: str = "float32"
+
+    def __call__(
+        self,
+        signal: Signal,
+        groups: NDArray[np.integer[Any]],
+        mask: NDArray[Any],
+        spans: NDArray[np.integer[Any]] | None = None,
+    ) -> NDArray[np.floating[Any]]:
+        mask = np.asarray(mask)
+        if not signal.ok.any():
+            return broadcast_outcome(np.zeros(len(signal)), mask, dtype=self.dtype)
+        return self.of_steps(signal, Steps.of(signal, spans), np.asarray(groups), mask)
+
+    def of_steps(
+        self, signal: Signal, steps: Steps, groups: NDArray[np.integer[Any]], mask: NDArray[Any]
+    ) -> NDArray[np.floating[Any]]:
+        """Advantages (n, T) of a batch in which some sample is OK."""
+        raise NotImplementedError(f"{type(self).__name__}: implements of_steps(signal, steps, groups, mask)")
+
+
+def spans_to(ends: NDArray[np.int64], row: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Spans (m, 2) that end at rising `ends` and begin where the one before it in the same row ends, or at 0."""
+    starts = np.where(np.diff(row, prepend=-1) > 0, 0, np.roll(ends, 1))
+    return np.stack([starts, ends], axis=1)
+
+
+def _dense_ends(dense: Dense, spans: NDArray[np.integer[Any]] | None) -> NDArray[np.int64]:
+    size = dense.values.size
+    if spans is not None:
+        given = np.asarray(spans, dtype=np.int64)
+        if given.shape != (size, 2):
+            raise ValueError(f"spans: expected shape ({size}, 2), one a dense value; got {given.shape}")
+        return given[:, 1]
+    if size and dense.unit not in ("token", "time_step"):
+        raise ValueError(f"spans: needed for dense values a {dense.unit}; `credit.token_spans` makes them")
+    if dense.spans is not None:
+        return dense.spans[:, 1]
+    return np.arange(1, size + 1, dtype=np.int64) - dense.offsets[:-1][dense.row_index]
 
 
 @dataclass
@@ -168,7 +246,7 @@ def batch_std(
 
 @register("step_group_relative", kind="credit", example="credit: step_group_relative")
 @dataclass
-class StepGroupRelative(Estimator):
+class StepGroupRelative(StepEstimator):
     """Outcome advantage plus the discounted return of step rewards that are normalised over the group.
 
         z_{i,j} = (r_{i,j} − mean_g) / (std_g + epsilon)       mean and std over all step rewards of the group
@@ -206,59 +284,15 @@ class StepGroupRelative(Estimator):
             "mean", "std", self.singleton, self.ddof, self.epsilon, self.std_floor, self.dtype
         )
 
-    def __call__(
-        self,
-        signal: Signal,
-        groups: NDArray[np.integer[Any]],
-        mask: NDArray[Any],
-        spans: NDArray[np.integer[Any]] | None = None,
+    def of_steps(
+        self, signal: Signal, steps: Steps, groups: NDArray[np.integer[Any]], mask: NDArray[Any]
     ) -> NDArray[np.floating[Any]]:
-        groups = np.asarray(groups)
         outcome = self._outcome.of_samples(signal.outcome, groups)
-        if not signal.ok.any():
-            return broadcast_outcome(outcome, mask, dtype=self.dtype)
-        dense, ends = dense_ends(signal, spans)
-        row = dense.row_index
-        order = np.lexsort((ends, row))
         normal = group_statistics(
-            dense.values[order], groups[row], ddof=self.ddof, std_floor=self.std_floor
+            steps.values, groups[steps.row], ddof=self.ddof, std_floor=self.std_floor
         ).z_scores(self.epsilon)
-        returns = discounted_returns(normal, self.discount, offsets=dense.offsets)
-        return spread_steps(
-            self.step_weight * returns,
-            spans_to(ends[order], row),
-            mask,
-            dense.offsets,
-            base=outcome,
-            dtype=self.dtype,
-        )
-
-
-def dense_ends(signal: Signal, spans: NDArray[np.integer[Any]] | None) -> tuple[Dense, NDArray[np.int64]]:
-    """The dense channel of a signal, and the token at which each of its m values ends (m,).
-
-    Raises `ValueError` where there is no such channel, `spans` don't fit it, or it needs them and they are missing.
-    """
-    dense = signal.dense
-    if dense is None:
-        raise ValueError("signal: there is no dense channel; use an outcome estimator")
-    size = dense.values.size
-    if spans is not None:
-        given = np.asarray(spans, dtype=np.int64)
-        if given.shape != (size, 2):
-            raise ValueError(f"spans: expected shape ({size}, 2), one a dense value; got {given.shape}")
-        return dense, given[:, 1]
-    if size and dense.unit not in ("token", "time_step"):
-        raise ValueError(f"spans: needed for dense values a {dense.unit}; `credit.token_spans` makes them")
-    if dense.spans is not None:
-        return dense, dense.spans[:, 1]
-    return dense, np.arange(1, size + 1, dtype=np.int64) - dense.offsets[:-1][dense.row_index]
-
-
-def spans_to(ends: NDArray[np.int64], row: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """Spans (m, 2) that end at rising `ends` and begin where the one before it in the same row ends, or at 0."""
-    starts = np.where(np.diff(row, prepend=-1) > 0, 0, np.roll(ends, 1))
-    return np.stack([starts, ends], axis=1)
+        returns = self.step_weight * discounted_returns(normal, self.discount, offsets=steps.offsets)
+        return spread_steps(returns, steps.spans, mask, steps.offsets, base=outcome, dtype=self.dtype)
 
 
 def check_dtype(dtype: str) -> None:

@@ -12,7 +12,7 @@ from guerdon.core.checks import check_choice, check_number
 from guerdon.core.registry import register
 from guerdon.core.signal import Signal
 from guerdon.credit.batch_scale import unit_returns, whiten
-from guerdon.credit.estimators import Estimator, check_dtype, dense_ends, spans_to
+from guerdon.credit.estimators import StepEstimator, Steps, check_dtype
 from guerdon.credit.returns import discounted_returns
 from guerdon.credit.spread import spread_steps
 from guerdon.shape.arrays import (
@@ -172,7 +172,7 @@ def last_token(mask: Array) -> Array:
 
 @register("rloo_dense", kind="credit", example="credit: rloo_dense")
 @dataclass
-class DenseLeaveOneOut(Estimator):
+class DenseLeaveOneOut(StepEstimator):
     """Leave-one-out over tokens, process and outcome apart, summed as returns and whitened.
 
         r'^s_{i,t} = leave_one_out_tokens(r^s, mask^s)                   for each source s
@@ -207,21 +207,11 @@ class DenseLeaveOneOut(Estimator):
         check_number(self.outcome_weight, "outcome_weight")
         check_dtype(self.dtype)
 
-    def __call__(
-        self,
-        signal: Signal,
-        groups: NDArray[np.integer[Any]],
-        mask: NDArray[Any],
-        spans: NDArray[np.integer[Any]] | None = None,
+    def of_steps(
+        self, signal: Signal, steps: Steps, groups: NDArray[np.integer[Any]], mask: NDArray[Any]
     ) -> NDArray[np.floating[Any]]:
-        mask, groups, ok = np.asarray(mask), np.asarray(groups), signal.ok
-        result = np.zeros(mask.shape, dtype=self.dtype)
-        if not ok.any():
-            return result
-        dense, ends = dense_ends(signal, spans)
-        order = np.lexsort((ends, dense.row_index))
-        where = spans_to(ends[order], dense.row_index)
-        process = spread_steps(dense.values[order], where, mask, dense.offsets, share="last")[ok]
+        ok, result = signal.ok, np.zeros(mask.shape, dtype=self.dtype)
+        process = spread_steps(steps.values, steps.spans, mask, steps.offsets, share="last")[ok]
         returns = self._returns(process, signal.outcome[ok], mask[ok], groups[ok])
         result[ok] = whiten(returns, mask[ok]) if self.whitened else returns
         return result

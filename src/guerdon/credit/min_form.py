@@ -12,7 +12,7 @@ from guerdon.core.checks import check_choice, check_number
 from guerdon.core.registry import register
 from guerdon.core.signal import Signal
 from guerdon.credit.batch_scale import whiten
-from guerdon.credit.estimators import Estimator, check_dtype, dense_ends, spans_to
+from guerdon.credit.estimators import StepEstimator, Steps, check_dtype
 from guerdon.credit.group_relative import group_relative
 from guerdon.credit.leave_one_out import (
     STEP_BASELINES,
@@ -149,7 +149,7 @@ def dense_return_advantages(
 
 @register("min_form", kind="credit", example="credit: min_form")
 @dataclass
-class MinForm(Estimator):
+class MinForm(StepEstimator):
     """Min-form credit of step rewards, and the leave-one-out advantage of the outcome.
 
         r*  = softmin_rewards(r, temperature)             over the steps of a sample
@@ -179,30 +179,20 @@ class MinForm(Estimator):
         check_number(self.outcome_weight, "outcome_weight")
         check_dtype(self.dtype)
 
-    def __call__(
-        self,
-        signal: Signal,
-        groups: NDArray[np.integer[Any]],
-        mask: NDArray[Any],
-        spans: NDArray[np.integer[Any]] | None = None,
+    def of_steps(
+        self, signal: Signal, steps: Steps, groups: NDArray[np.integer[Any]], mask: NDArray[Any]
     ) -> NDArray[np.floating[Any]]:
-        mask, groups, ok = np.asarray(mask), np.asarray(groups), signal.ok
-        if not ok.any():
-            return np.zeros(mask.shape, dtype=self.dtype)
         outcome = group_relative(signal.outcome, groups, baseline="leave_one_out", scale="none")
-        dense, ends = dense_ends(signal, spans)
-        row = dense.row_index
-        order = np.lexsort((ends, row))
-        steps = check_spans(spans_to(ends[order], row), "spans", high=mask.shape[1])
+        spans = check_spans(steps.spans, "spans", high=mask.shape[1])
         counted = np.pad(np.cumsum(mask != 0, axis=1), ((0, 0), (1, 0)))
         relative = leave_one_out_steps(
-            softmin_rewards(dense.values[order], self.temperature, offsets=dense.offsets),
-            dense.offsets,
+            softmin_rewards(steps.values, self.temperature, offsets=steps.offsets),
+            steps.offsets,
             groups,
             baseline=self.baseline,
-            tokens=counted[row, steps[:, 1]] - counted[row, steps[:, 0]],
-            lengths=np.where(ok, counted[:, -1], 0),
+            tokens=counted[steps.row, spans[:, 1]] - counted[steps.row, spans[:, 0]],
+            lengths=np.where(signal.ok, counted[:, -1], 0),
         )
-        returns = discounted_returns(relative, 1.0, offsets=dense.offsets)
+        returns = discounted_returns(relative, 1.0, offsets=steps.offsets)
         base = self.outcome_weight * outcome
-        return spread_steps(returns, steps, mask, dense.offsets, base=base, dtype=self.dtype)
+        return spread_steps(returns, spans, mask, steps.offsets, base=base, dtype=self.dtype)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from guerdon.core.checks import check_choice, check_number
 from guerdon.core.registry import register
 from guerdon.core.signal import Signal
-from guerdon.credit.estimators import Estimator, GroupRelative, check_dtype, dense_ends, spans_to
+from guerdon.credit.estimators import GroupRelative, StepEstimator, Steps, check_dtype
 from guerdon.credit.group_relative import Baseline, Singleton
 from guerdon.credit.returns import discounted_returns, open_rows
-from guerdon.credit.spread import broadcast_outcome, spread_steps
+from guerdon.credit.spread import spread_steps
 from guerdon.shape.arrays import Array, check_finite, companion, floating
 
 Reach: TypeAlias = Literal["own", "to_go"]
@@ -145,7 +145,7 @@ def prover_diagnostics(policy: Array, q_prover: Array, q_policy: Array) -> Prove
 
 @register("step_progress", kind="credit", example="{credit: step_progress, alpha: 5.0}")
 @dataclass
-class StepProgress(Estimator):
+class StepProgress(StepEstimator):
     """Outcome advantage plus the progress of each token's own step.
 
         own      A_{i,t} = (R_i − b_i) + alpha · A_{i,h(t)}             h(t): the first step that ends after token t
@@ -176,27 +176,11 @@ class StepProgress(Estimator):
         check_dtype(self.dtype)
         self._outcome = GroupRelative(self.baseline, "none", self.singleton, dtype=self.dtype)
 
-    def __call__(
-        self,
-        signal: Signal,
-        groups: NDArray[np.integer[Any]],
-        mask: NDArray[Any],
-        spans: NDArray[np.integer[Any]] | None = None,
+    def of_steps(
+        self, signal: Signal, steps: Steps, groups: NDArray[np.integer[Any]], mask: NDArray[Any]
     ) -> NDArray[np.floating[Any]]:
-        outcome = self._outcome.of_samples(signal.outcome, np.asarray(groups))
-        if not signal.ok.any():
-            return broadcast_outcome(outcome, mask, dtype=self.dtype)
-        dense, ends = dense_ends(signal, spans)
-        row = dense.row_index
-        order = np.lexsort((ends, row))
-        progress = dense.values[order]
+        outcome, progress = self._outcome.of_samples(signal.outcome, groups), steps.values
         if self.reach == "to_go":
-            progress = discounted_returns(progress, 1.0, offsets=dense.offsets)
-        return spread_steps(
-            self.alpha * progress,
-            spans_to(ends[order], row),
-            mask,
-            dense.offsets,
-            base=outcome,
-            dtype=self.dtype,
-        )
+            progress = discounted_returns(progress, 1.0, offsets=steps.offsets)
+        progress = self.alpha * progress
+        return spread_steps(progress, steps.spans, mask, steps.offsets, base=outcome, dtype=self.dtype)

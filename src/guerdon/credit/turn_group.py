@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from guerdon.core.checks import check_choice, check_number
 from guerdon.core.registry import register
 from guerdon.core.signal import Signal
-from guerdon.credit.estimators import Estimator, check_dtype, dense_ends, spans_to
+from guerdon.credit.estimators import StepEstimator, Steps, check_dtype, spans_to
 from guerdon.credit.returns import discounted_returns
 from guerdon.credit.spread import spread_steps
 from guerdon.shape.arrays import Array, boolean, check_finite, check_offsets, companion, device, floating
@@ -112,7 +112,7 @@ def positional_group_advantages(
 
 @register("turn_group", kind="credit", example="credit: turn_group")
 @dataclass
-class TurnGroupRelative(Estimator):
+class TurnGroupRelative(StepEstimator):
     """Advantages from turn rewards and the outcome together, normalised over the group.
 
     The turns of a rollout are its dense values, in the order of their ends, and then the outcome as the reward
@@ -143,18 +143,11 @@ class TurnGroupRelative(Estimator):
         check_normalization(ddof=self.ddof, epsilon=self.epsilon, std_floor=self.std_floor)
         check_dtype(self.dtype)
 
-    def __call__(
-        self,
-        signal: Signal,
-        groups: NDArray[np.integer[Any]],
-        mask: NDArray[Any],
-        spans: NDArray[np.integer[Any]] | None = None,
+    def of_steps(
+        self, signal: Signal, steps: Steps, groups: NDArray[np.integer[Any]], mask: NDArray[Any]
     ) -> NDArray[np.floating[Any]]:
-        mask, groups, ok = np.asarray(mask), np.asarray(groups), signal.ok
-        result = np.zeros(mask.shape, dtype=self.dtype)
-        if not ok.any():
-            return result
-        rewards, turns, offsets = _with_outcome(signal, spans, mask.shape[1])
+        ok, result = signal.ok, np.zeros(mask.shape, dtype=self.dtype)
+        rewards, turns, offsets = _with_outcome(signal, steps, mask.shape[1])
         groups, mask = groups[ok], mask[ok]
         if self.pool == "turns":
             advantages = turn_group_advantages(
@@ -174,16 +167,15 @@ class TurnGroupRelative(Estimator):
 
 
 def _with_outcome(
-    signal: Signal, spans: NDArray[np.integer[Any]] | None, width: int
+    signal: Signal, steps: Steps, width: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Rewards (m,), spans (m, 2) and row offsets of all turns of the scored rows, the outcome as each row's last."""
-    (dense, given), ok = dense_ends(signal, spans), signal.ok
-    order = np.lexsort((given, dense.row_index))
-    lengths = np.diff(dense.offsets)[ok] + 1
+    ok = signal.ok
+    lengths = np.diff(steps.offsets)[ok] + 1
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     is_outcome = np.zeros(offsets[-1], dtype=bool)
     is_outcome[offsets[1:] - 1] = True
     rewards, ends = np.empty(offsets[-1]), np.full(offsets[-1], width, dtype=np.int64)
-    rewards[is_outcome], rewards[~is_outcome] = signal.outcome[ok], dense.values[order]
-    ends[~is_outcome] = given[order]
+    rewards[is_outcome], rewards[~is_outcome] = signal.outcome[ok], steps.values
+    ends[~is_outcome] = steps.ends
     return rewards, spans_to(ends, np.repeat(np.arange(lengths.size), lengths)), offsets
