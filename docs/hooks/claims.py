@@ -48,15 +48,14 @@ def section(result: Result) -> str:
         "| fixed before the run | difference | 95 % interval | |",
         "|---|---|---|---|",
         *(
-            f"| {o.expect.text} | {o.difference.mean:+.3g} | {o.difference.low:+.3g} to {o.difference.high:+.3g} | "
-            f"{o.verdict} |"
+            f"| {o.expect.text} | {o.difference.mean:+.3g} | {o.difference.bounds} | {o.verdict} |"
             for o in result.outcomes
         ),
     ]
     names = list(result.metrics)
     arms = [f"| arm | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for arm, measured in result.arms.items():
-        cells = [f"{i.mean:.3g} ± {i.half:.2g}" for i in (interval(measured.metrics[n]) for n in names)]
+        cells = [interval(measured.metrics[name]).text for name in names]
         arms.append(f"| {arm} | {' | '.join(cells)} |")
     meaning = "; ".join(f"*{name}*: {text}" for name, text in result.metrics.items())
     parts = [

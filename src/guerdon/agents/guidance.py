@@ -10,7 +10,7 @@ import numpy as np
 
 from guerdon.agents.loop import LoopOptions, Task, run_agents
 from guerdon.agents.tool import Tool
-from guerdon.core.checks import check_number
+from guerdon.core.checks import check_count, check_number
 from guerdon.core.messages import Message, as_messages
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Signal
@@ -61,8 +61,7 @@ def attempt_with_guidance(
     Jeff Da et al., "Agent-RLVR: Training Software Engineering Agents via Guidance and Environment Rewards",
     arXiv 2506.11425.
     """
-    if not isinstance(attempts, int) or attempts < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(f"attempts: expected an integer of at least 1, got {attempts!r}")
+    check_count(attempts, "attempts")
     check_number(passed, "passed")
     shared = list(tools)
     repeated = [task for task in tasks for _ in range(attempts)]

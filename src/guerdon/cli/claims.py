@@ -87,10 +87,10 @@ def _print(result: Result) -> None:
             table.add_column(column, justify="left" if column == "arm" else "right")
         for arm, measured in result.arms.items():
             found = [interval(measured.metrics[name]) for name in names]
-            table.add_row(arm, *(f"{i.mean:.3g} ± {i.half:.2g}" for i in found))
+            table.add_row(arm, *(i.text for i in found))
         console.print(table)
     for outcome in result.outcomes:
         d = outcome.difference
-        line = f"  {outcome.verdict}: {outcome.expect.text}; difference {d.mean:+.3g} [{d.low:+.3g}, {d.high:+.3g}]"
+        line = f"  {outcome.verdict}: {outcome.expect.text}; difference {d.mean:+.3g} [{d.bounds}]"
         console.print(Text(line, style=_COLOURS[outcome.verdict]))
     console.print(Text(f"{len(result.seeds)} seeds, 95 % intervals, {result.seconds:g} s", style="dim"))

@@ -25,6 +25,13 @@ def check_number(
     return number
 
 
+def check_count(value: Any, name: str, low: int = 1, high: int | None = None) -> None:
+    """Raise `ValueError` where `value` isn't an integer in [low, high]."""
+    if type(value) is not int or value < low or (high is not None and value > high):
+        bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name}: expected an integer {bounds}, got {value!r}")
+
+
 def _bounds(low: float, high: float, above: float) -> str:
     if above > -math.inf:
         return f" above {above:g}"

@@ -78,6 +78,22 @@ def tool_calls_of(message: Message) -> list[ToolCall]:
     return [_tool_call(call) for call in cast("Sequence[Any]", calls)]
 
 
+def with_parsed_calls(message: Message) -> dict[str, Any]:
+    """The message as chat templates expect it: arguments of tool calls as mappings, empty where they can't be read."""
+    calls = tool_calls_of(message)
+    if not calls:
+        return dict(message)
+    told = [
+        {
+            "type": "function",
+            "id": call.id,
+            "function": {"name": call.name, "arguments": call.arguments or {}},
+        }
+        for call in calls
+    ]
+    return {**message, "tool_calls": told}
+
+
 def _tool_call(call: Any) -> ToolCall:
     if not isinstance(call, Mapping):
         return ToolCall("", None, error=f"tool call: expected a mapping, got {type(call).__name__}")

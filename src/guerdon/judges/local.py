@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from guerdon.core.checks import check_number
 from guerdon.core.extras import need
 from guerdon.core.guarded import explain
-from guerdon.core.messages import Message, tool_calls_of
+from guerdon.core.messages import Message, tool_calls_of, with_parsed_calls
 from guerdon.core.tagged import blocks
 from guerdon.judges.chat import ModelError, Reply, Usage, check_request
 from guerdon.verify.format import parse_json
@@ -121,7 +121,7 @@ class LocalChat:
 
     def _encode(self, request: _Request) -> None:
         encoded = self._tokenizer.apply_chat_template(
-            [_readable(message) for message in request.messages],
+            [with_parsed_calls(message) for message in request.messages],
             tools=list(request.tools) or None,
             add_generation_prompt=True,
             return_dict=True,
@@ -242,22 +242,6 @@ def _noise(batch: Sequence[_Request], device: Any) -> Any:
         return drawn
 
     return add
-
-
-def _readable(message: Message) -> dict[str, Any]:
-    """The message as templates expect it: the arguments of calls as mappings."""
-    calls = tool_calls_of(message)
-    if not calls:
-        return dict(message)
-    told = [
-        {
-            "type": "function",
-            "id": call.id,
-            "function": {"name": call.name, "arguments": call.arguments or {}},
-        }
-        for call in calls
-    ]
-    return {**message, "tool_calls": told}
 
 
 def _model_error(error: Exception) -> ModelError:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from guerdon.core.context import EMPTY, Context
+from guerdon.core.context import Context
 from guerdon.core.registry import register
-from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat, Sample
 from guerdon.core.signal import Abstain, Failure, Value
 from guerdon.core.tagged import last
 from guerdon.models.continuation import Continuation, continuation_log_probs
 from guerdon.models.log_probs import LogProbs
-from guerdon.models.source import log_prob_source
+from guerdon.models.source import LogProbReward
 
 
 def answer_probability(log_probs: ArrayLike, without: ArrayLike | None = None) -> float:
@@ -41,7 +40,7 @@ def answer_probability(log_probs: ArrayLike, without: ArrayLike | None = None) -
 
 
 @register("answer_probability", example="{reward: answer_probability, gain: true}")
-class AnswerProbability(Reward):
+class AnswerProbability(LogProbReward):
     """Mean probability of the reference answer's tokens when it stands where the rollout answers, in [0, 1].
 
         R = answer_probability(log π(y* | q, o))        with `gain` less that of y* in the same tag without reasoning
@@ -60,22 +59,17 @@ class AnswerProbability(Reward):
     """
 
     name = "answer_probability"
-    isolate = False
 
     def __init__(
         self, model: str | LogProbs | None = None, *, tag: str = "answer", gain: bool = False
     ) -> None:
         if not tag:
             raise ValueError("tag: expected the name of a tag, got empty text")
-        self.model, self.tag, self.gain = model, tag, gain
-        self.uses_context = model is None
-
-    def prepare(self) -> None:
-        if self.model is not None:
-            log_prob_source(self.model, EMPTY)
+        super().__init__(model)
+        self.tag, self.gain = tag, gain
 
     def score(self, sample: Sample, context: Context) -> Value:
-        source = log_prob_source(self.model, context)
+        source = self.source(context)
         if not isinstance(sample, Chat) or len(sample.completion_messages) != 1:
             raise Abstain("expected a Chat whose completion is one assistant turn")
         answer = sample.reference

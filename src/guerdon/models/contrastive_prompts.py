@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from guerdon.core.context import Context
 from guerdon.core.messages import message_text
 from guerdon.core.registry import register
-from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Abstain, Failure, Score, Signal, Value
-from guerdon.models.log_probs import LogProbs, paired_log_probs, shared_log_probs
+from guerdon.models.log_probs import LogProbs, paired_log_probs
+from guerdon.models.source import LogProbReward
 from guerdon.models.token_regularisation import contrastive_token_rewards
 
 BETTER = (
@@ -27,7 +27,7 @@ _NOT_ONE_TURN = Abstain("expected a Chat whose completion is one assistant turn"
 
 
 @register("contrastive_token_reward", example="{reward: contrastive_token_reward, model: models/start}")
-class ContrastiveTokenReward(Reward):
+class ContrastiveTokenReward(LogProbReward):
     """How much likelier each token of a response is when the model is asked to improve it than to spoil it.
 
         r̂_t = σ(log p(y_t | x_better, y_<t) − log p(y_t | x_worse, y_<t)) − ½        in [−½, ½]
@@ -47,8 +47,6 @@ class ContrastiveTokenReward(Reward):
     """
 
     name = "contrastive_token_reward"
-    isolate = False
-    uses_context = False
 
     def __init__(self, model: str | LogProbs, *, better: str = BETTER, worse: str = WORSE) -> None:
         for name, prompt in (("better", better), ("worse", worse)):
@@ -56,10 +54,8 @@ class ContrastiveTokenReward(Reward):
                 raise ValueError(
                     f"{name}: expected a text with {{prompt}} and {{response}}, got {prompt!r:.80}"
                 )
-        self.model, self.better, self.worse = model, better, worse
-
-    def prepare(self) -> None:
-        self._model()
+        super().__init__(model)
+        self.better, self.worse = better, worse
 
     def score(self, sample: Chat, context: Context) -> Value:
         return self.score_batch([sample], context).value(0)
@@ -69,7 +65,7 @@ class ContrastiveTokenReward(Reward):
         rows = [i for i, s in enumerate(samples) if isinstance(s, Chat) and len(s.completion_messages) == 1]
         better = [_asked(self.better, samples[i]) for i in rows]
         worse = [_asked(self.worse, samples[i]) for i in rows]
-        model = self._model()
+        model = self.source(context)
         for i, pair in zip(rows, paired_log_probs(model, better, model, worse), strict=True):
             if isinstance(pair, Failure):
                 values[i] = pair
@@ -77,9 +73,6 @@ class ContrastiveTokenReward(Reward):
             rewards = contrastive_token_rewards(pair.first, pair.second, mask=pair.tokens.written)
             values[i] = Score(dense=rewards, unit="token")
         return Signal.from_values(values)
-
-    def _model(self) -> LogProbs:
-        return shared_log_probs(self.model) if isinstance(self.model, str) else self.model
 
 
 def _asked(template: str, sample: Chat) -> Chat:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from guerdon.core.checks import check_count
 from guerdon.models.checks import row_offsets
 
 
@@ -64,8 +65,7 @@ def first_error_f1(
 
     values, bounds = _open(rewards, offsets)
     labels = _labels(errors, np.diff(bounds))
-    if type(thresholds) is not int or thresholds < 2:
-        raise ValueError(f"thresholds: expected an integer of at least 2, got {thresholds!r}")
+    check_count(thresholds, "thresholds", low=2)
     values = expit(values) if sigmoid else values
     faulty = labels >= 0
     best = FirstErrorF1(None, 0.0, 0.0, 0.0)

@@ -9,7 +9,7 @@ import array_api_compat
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from guerdon.core.checks import check_number
+from guerdon.core.checks import check_count, check_number
 from guerdon.models.checks import check_batch, check_shapes
 from guerdon.models.embedding import cosine_similarity
 from guerdon.models.margin import Array, logistic_loss
@@ -211,8 +211,7 @@ def filter_generation(values: ArrayLike, threshold: float, *, skip: int = 5) -> 
     if v.ndim != 1 or not np.isfinite(v).all():
         raise ValueError(f"values: expected finite numbers (T,), got {values!r:.80}")
     check_number(threshold, "threshold")
-    if type(skip) is not int or skip < 0:
-        raise ValueError(f"skip: expected an integer of at least 0, got {skip!r}")
+    check_count(skip, "skip", low=0)
     rest = v[skip:]
     below = np.flatnonzero(rest < threshold)
     if not below.size:

@@ -15,7 +15,7 @@ from guerdon.core.checks import check_number
 from guerdon.core.context import Policy
 from guerdon.core.extras import need
 from guerdon.core.guarded import explain
-from guerdon.core.messages import Message, message_text, tool_calls_of
+from guerdon.core.messages import Message, message_text, tool_calls_of, with_parsed_calls
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Failure
 
@@ -276,15 +276,7 @@ def _plain(text: str) -> str:
 
 
 def _readable(message: Message) -> dict[str, Any]:
-    """The message as templates expect it: the arguments of calls as mappings."""
-    calls = tool_calls_of(message)
-    if not calls:
-        return dict(message)
-    unread = [call.error for call in calls if call.error is not None]
+    unread = [call.error for call in tool_calls_of(message) if call.error is not None]
     if unread:
         raise ValueError(f"tool_calls: {unread[0]}")
-    told = [
-        {"type": "function", "id": call.id, "function": {"name": call.name, "arguments": call.arguments}}
-        for call in calls
-    ]
-    return {**message, "tool_calls": told}
+    return with_parsed_calls(message)

@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from guerdon.core.checks import check_choice, check_number
-from guerdon.core.context import EMPTY, Context
+from guerdon.core.context import Context
 from guerdon.core.registry import register
-from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat, Sample
 from guerdon.core.signal import Abstain, Failure, Score, Value
 from guerdon.core.tagged import last
 from guerdon.models.continuation import Continuation, continuation_log_probs
 from guerdon.models.log_probs import LogProbs
-from guerdon.models.source import log_prob_source
+from guerdon.models.source import LogProbReward
 
 Alignment: TypeAlias = Literal["same", "proportional", "best"]
 Form: TypeAlias = Literal["gain", "level"]
@@ -105,7 +104,7 @@ def line_spans(
 
 
 @register("path_faithfulness", example="{reward: path_faithfulness, alignment: same}")
-class PathFaithfulness(Reward):
+class PathFaithfulness(LogProbReward):
     """How much likelier each step of a rollout makes the rest of a reference path.
 
         dense_t = path_faithfulness(S, …)_t        see there for S, the alignments and the forms; the outcome is 0
@@ -132,7 +131,6 @@ class PathFaithfulness(Reward):
     """
 
     name = "path_faithfulness"
-    isolate = False
 
     def __init__(
         self,
@@ -146,17 +144,13 @@ class PathFaithfulness(Reward):
         check_choice(alignment, "alignment", get_args(Alignment))
         check_choice(form, "form", get_args(Form))
         check_number(shortest, "shortest", low=1)
-        self.model, self.tag, self.shortest = model, tag, shortest
+        super().__init__(model)
+        self.tag, self.shortest = tag, shortest
         self.alignment: Alignment = alignment
         self.form: Form = form
-        self.uses_context = model is None
-
-    def prepare(self) -> None:
-        if self.model is not None:
-            log_prob_source(self.model, EMPTY)
 
     def score(self, sample: Sample, context: Context) -> Value:
-        source = log_prob_source(self.model, context)
+        source = self.source(context)
         if not isinstance(sample, Chat) or len(sample.completion_messages) != 1:
             raise Abstain("expected a Chat whose completion is one assistant turn")
         text = sample.text

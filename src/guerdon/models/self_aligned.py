@@ -10,17 +10,16 @@ from typing import Any, Literal, TypeAlias, get_args
 import array_api_compat
 
 from guerdon.core.checks import check_choice, check_number
-from guerdon.core.context import EMPTY, Context
+from guerdon.core.context import Context
 from guerdon.core.messages import message_text
 from guerdon.core.registry import register
-from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat, Sample
 from guerdon.core.signal import Abstain, Failure, Score, Signal, Value
 from guerdon.models.checks import check_shapes
 from guerdon.models.log_probs import LogProbPair, LogProbs, paired_log_probs
 from guerdon.models.margin import Array
 from guerdon.models.perplexity import log_perplexity
-from guerdon.models.source import log_prob_source
+from guerdon.models.source import LogProbReward
 
 Form: TypeAlias = Literal["relative", "difference", "absolute"]
 SYSTEM_ROLES = ("system", "developer")
@@ -98,7 +97,7 @@ def without_question(sample: Chat, *, placeholder: str = "", system_as_user: boo
 
 
 @register("self_aligned", example="{reward: self_aligned, use_log: true}")
-class SelfAligned(Reward):
+class SelfAligned(LogProbReward):
     """Drop of the answer's perplexity under the policy when it sees the question, in [−1, 1] by default.
 
         R = self_aligned_reward(log ppl(y|x), log ppl(y|x₀), …)        see there for the forms and options
@@ -132,7 +131,6 @@ class SelfAligned(Reward):
     """
 
     name = "self_aligned"
-    isolate = False
 
     def __init__(
         self,
@@ -146,21 +144,16 @@ class SelfAligned(Reward):
         system_as_user: bool = False,
     ) -> None:
         _check_options(form, cap, epsilon)
-        self.model = model
+        super().__init__(model)
         self.form: Form = form
         self.use_log, self.cap, self.epsilon = use_log, cap, epsilon
         self.placeholder, self.system_as_user = placeholder, system_as_user
-        self.uses_context = model is None
-
-    def prepare(self) -> None:
-        if self.model is not None:
-            log_prob_source(self.model, EMPTY)
 
     def score(self, sample: Sample, context: Context) -> Value:
         return self.score_batch([sample], context).value(0)
 
     def score_batch(self, samples: Sequence[Sample], context: Context) -> Signal:
-        source = log_prob_source(self.model, context)
+        source = self.source(context)
         values: list[Value] = [Abstain(f"expected a Chat, got {type(sample).__name__}") for sample in samples]
         chats = {i: sample for i, sample in enumerate(samples) if isinstance(sample, Chat)}
         alone = [

@@ -1,10 +1,11 @@
-"""Which source of log-probabilities a reward asks."""
+"""Which source of log-probabilities a reward asks, and the rewards that ask one."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from guerdon.core.context import Context
+from guerdon.core.context import EMPTY, Context
+from guerdon.core.reward import Reward
 from guerdon.models.log_probs import LogProbs, shared_log_probs
 
 
@@ -22,3 +23,24 @@ def log_prob_source(model: str | LogProbs | None, context: Context) -> LogProbs:
             f"model: expected one, or a context whose policy is a LogProbs, got {type(source).__name__}"
         )
     return source
+
+
+class LogProbReward(Reward):
+    """Base of rewards that ask a source of log-probabilities: the `model` that they were given, or the live policy.
+
+    The model exists once, and is loaded before scoring begins; without one, results depend on the context.
+    """
+
+    isolate = False
+
+    def __init__(self, model: str | LogProbs | None) -> None:
+        self.model = model
+        self.uses_context = model is None
+
+    def prepare(self) -> None:
+        if self.model is not None:
+            self.source(EMPTY)
+
+    def source(self, context: Context) -> LogProbs:
+        """See `log_prob_source`."""
+        return log_prob_source(self.model, context)

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 import array_api_compat
 
 from guerdon.core.checks import check_choice
+from guerdon.models.checks import row_offsets
 from guerdon.models.margin import Array, logistic_loss
 
 Reduce: TypeAlias = Literal["sum", "mean"]
@@ -41,9 +42,7 @@ def trajectory_scores(
     if turn_rewards.ndim != 1:
         raise ValueError(f"turn_rewards: expected shape (m,), got {tuple(turn_rewards.shape)}")
     m = turn_rewards.shape[0]
-    bounds = [int(edge) for edge in offsets]
-    if not bounds or bounds[0] != 0 or bounds[-1] != m or bounds != sorted(bounds):
-        raise ValueError(f"offsets: expected integers (n+1,) that rise from 0 to {m}, got {bounds}")
+    bounds = row_offsets(offsets, "offsets", m).tolist()
     counts = xp.ones_like(turn_rewards, dtype=xp.bool) if active is None else xp.asarray(active) != 0
     if tuple(counts.shape) != (m,):
         raise ValueError(f"active: expected shape ({m},), got {tuple(counts.shape)}")

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from guerdon.steer.inputs import check_count
+from guerdon.core.checks import check_count
 from guerdon.steer.proposals import UNLIMITED, Budget, Evaluate, Expander, Partial, Propose, Spent
 from guerdon.steer.select import top_k
 

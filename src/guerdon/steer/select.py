@@ -13,8 +13,8 @@ from typing import Generic, Literal, TypeAlias, TypeVar, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from guerdon.core.checks import check_choice
-from guerdon.steer.inputs import as_vector, check_count
+from guerdon.core.checks import check_choice, check_count
+from guerdon.steer.inputs import as_vector
 
 Answer = TypeVar("Answer", bound=Hashable)
 Judged = TypeVar("Judged")

@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from guerdon.core.checks import check_number
-from guerdon.steer.inputs import as_vector, check_count
+from guerdon.core.checks import check_count, check_number
+from guerdon.steer.inputs import as_vector
 from guerdon.steer.proposals import UNLIMITED, Budget, Evaluate, Expander, Partial, Propose, Spent, Steps
 
 Stop: TypeAlias = Literal["gate", "iterations", "budget"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from guerdon.core.checks import check_number
+from guerdon.core.checks import check_count, check_number
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -57,8 +57,7 @@ class LastBoxed(Reward):
     uses_context = False
 
     def __init__(self, window: int = 100, wrong: float = -1.0) -> None:
-        if type(window) is not int or window < 1:
-            raise ValueError(f"last_boxed.window: expected an integer of at least 1, got {window!r}")
+        check_count(window, "last_boxed.window")
         self.window = window
         self.wrong = check_number(wrong, "last_boxed.wrong")
 

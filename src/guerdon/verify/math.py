@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import cache, lru_cache, partial
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
-from guerdon.core.checks import check_choice
+from guerdon.core.checks import check_choice, check_count
 from guerdon.core.context import Context
 from guerdon.core.registry import register
 from guerdon.core.reward import Reward
@@ -68,9 +68,8 @@ class MathAnswer(Reward):
 
     def __init__(self, extract: Extract = "auto", float_rounding: int = 6, window: int = 20_000) -> None:
         check_choice(extract, "math.extract", get_args(Extract))
-        for name, value, least in (("float_rounding", float_rounding, 0), ("window", window, 1)):
-            if type(value) is not int or value < least:
-                raise ValueError(f"math.{name}: expected an integer of at least {least}, got {value!r}")
+        check_count(float_rounding, "math.float_rounding", low=0)
+        check_count(window, "math.window")
         self.extract: Extract = extract
         self.float_rounding = float_rounding
         self.window = window

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from guerdon.core.samples import Chat
 from guerdon.credit.information_gain import answer_belief, information_gain
 from guerdon.credit.turn_group import turn_group_advantages
 from guerdon.verify.tagged_answer import TaggedAnswerF1
+from tests.golden.ragged import ragged, rows
 
 from .registry import adapter
 
 
-def _ragged(rows: Sequence[Sequence[float]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    values = np.array([value for row in rows for value in row], dtype=np.float64)
-    return values, np.cumsum([0, *map(len, rows)])
-
-
 @adapter("turn_rewards_difference_exp_mean_gold_answer")
 def turn_rewards(inputs: Mapping[str, Any]) -> list[float]:
-    beliefs = answer_belief(*_ragged(inputs["gold_token_logprobs_per_probe"]))
+    beliefs = answer_belief(*ragged(inputs["gold_token_logprobs_per_probe"]))
     gains, _ = information_gain(beliefs, np.array([0, beliefs.size]))
     return [*gains.tolist(), inputs["outcome"]]
 
 
 @adapter("group_advantages_z_score_all_turn_rewards")
 def group_advantages(inputs: Mapping[str, Any]) -> list[list[float]]:
-    rewards, offsets = _ragged(inputs["turn_rewards"])
+    rewards, offsets = ragged(inputs["turn_rewards"])
     advantages = turn_group_advantages(
         rewards,
         offsets,
@@ -39,7 +34,7 @@ def group_advantages(inputs: Mapping[str, Any]) -> list[list[float]]:
         ddof=inputs["std_ddof"],
         epsilon=inputs["eps"],
     )
-    return [row.tolist() for row in np.split(advantages, offsets[1:-1])]
+    return rows(advantages, offsets)
 
 
 @adapter("outcome_reward_set_tokens_f1_first_answer")

@@ -14,7 +14,7 @@ from guerdon.credit.batch_scale import unit_returns
 from guerdon.credit.leave_one_out import DenseLeaveOneOut
 from guerdon.credit.prompt_filter import accuracy_filter
 from guerdon.credit.ranking_accuracy import ranking_accuracy
-from guerdon.models.margin import logistic_loss
+from guerdon.models.implicit_loss import outcome_cross_entropy
 
 from .registry import adapter
 
@@ -48,9 +48,8 @@ def batch_norm(inputs: Mapping[str, Any]) -> NDArray[np.float64]:
 
 @adapter("mean_bce_sigmoid_beta_masked_sum_token_log")
 def cross_entropy(inputs: Mapping[str, Any]) -> float:
-    accuracy = np.array(inputs["acc"], dtype=np.float64)
-    margin = inputs["beta"] * _summed(inputs["token_log_ratios"], inputs["mask"])
-    return float((accuracy * logistic_loss(margin) + (1 - accuracy) * logistic_loss(-margin)).mean())
+    rewards = inputs["beta"] * _summed(inputs["token_log_ratios"], inputs["mask"])
+    return float(outcome_cross_entropy(rewards, np.array(inputs["acc"], dtype=np.float64)))
 
 
 @adapter("within_group_ranking_accuracy_summed_token")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
-from scipy import stats
 
 from guerdon.claims.harness.claim import Relation
 
@@ -29,15 +28,27 @@ class Interval:
         """Half of the width."""
         return (self.high - self.low) / 2
 
+    @property
+    def text(self) -> str:
+        """`0.948 ± 0.0097`."""
+        return f"{self.mean:.3g} ± {self.half:.2g}"
+
+    @property
+    def bounds(self) -> str:
+        """`-3.09 to -1.36`."""
+        return f"{self.low:+.3g} to {self.high:+.3g}"
+
 
 def interval(values: Sequence[float]) -> Interval:
     """Of n ≥ 2 numbers; one number has an interval without bounds. Raises `ValueError` on none."""
+    from scipy.special import stdtrit
+
     if not values:
         raise ValueError("values: expected at least one")
     mean, n = float(np.mean(values)), len(values)
     if n == 1:
         return Interval(mean, -math.inf, math.inf)
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1))
+    quantile = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
     half = quantile * float(np.std(values, ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half)
 

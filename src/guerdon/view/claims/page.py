@@ -72,7 +72,7 @@ def _claim(result: Result) -> str:
 def _outcomes(result: Result) -> str:
     rows = [
         f"<tr><td>{html.escape(o.expect.text)}</td><td class=n>{o.difference.mean:+.3g}</td>"
-        f"<td class=n>{o.difference.low:+.3g} to {o.difference.high:+.3g}</td><td>{_badge(o.verdict)}</td></tr>"
+        f"<td class=n>{o.difference.bounds}</td><td>{_badge(o.verdict)}</td></tr>"
         for o in result.outcomes
     ]
     head = "<tr><th>fixed before the run</th><th>difference</th><th>95 % interval</th><th></th></tr>"
@@ -85,7 +85,7 @@ def _arms(result: Result) -> str:
     rows = list[str]()
     for arm, measured in result.arms.items():
         found = [interval(measured.metrics[name]) for name in names]
-        cells = "".join(f"<td class=n>{i.mean:.3g} ± {i.half:.2g}</td>" for i in found)
+        cells = "".join(f"<td class=n>{i.text}</td>" for i in found)
         tuned = ", ".join(f"{key} {value}" for key, value in measured.setting.items()) or "nothing to tune"
         rows.append(f"<tr><td>{html.escape(arm)}</td>{cells}<td>{html.escape(tuned)}</td></tr>")
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>" if rows else ""
