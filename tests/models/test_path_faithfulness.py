@@ -14,7 +14,7 @@ from guerdon.core.context import Context
 from guerdon.core.signal import Status
 from guerdon.models.answer_probability import AnswerProbability, answer_probability
 from guerdon.models.continuation import Continuation, continuation_log_probs
-from guerdon.models.log_probs import CompletionTokens
+from guerdon.models.encoding import CompletionTokens
 from guerdon.models.path_faithfulness import PathFaithfulness, aligned_steps, line_spans, path_faithfulness
 
 A, F, OK = Status.ABSTAINED, Status.FAILED, Status.OK

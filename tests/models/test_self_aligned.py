@@ -18,7 +18,8 @@ from guerdon import Chat
 from guerdon.core.context import Context
 from guerdon.core.recipe import load_reward
 from guerdon.core.signal import Status
-from guerdon.models.log_probs import CausalLogProbs, CompletionTokens
+from guerdon.models.encoding import CompletionTokens
+from guerdon.models.log_probs import CausalLogProbs
 from guerdon.models.self_aligned import SelfAligned, self_aligned_reward, without_question
 
 LOGS = st.floats(0, 1e4)

@@ -5,6 +5,7 @@ from guerdon.models.answer_probability import AnswerProbability, answer_probabil
 from guerdon.models.contrastive_prompts import ContrastiveTokenReward
 from guerdon.models.embedding import cosine_similarity, masked_mean
 from guerdon.models.encoder import TextEncoder
+from guerdon.models.encoding import ChatEncoder, CompletionTokens
 from guerdon.models.first_error import FirstErrorF1, first_error, first_error_f1
 from guerdon.models.goal_conditioned import (
     filter_generation,
@@ -19,7 +20,7 @@ from guerdon.models.goal_conditioned import (
 from guerdon.models.implicit_loss import dpo_loss, nca_loss, outcome_cross_entropy, paired_kto_loss
 from guerdon.models.implicit_reward import ImplicitReward
 from guerdon.models.listwise import listwise_ranking_loss
-from guerdon.models.log_probs import CausalLogProbs, CompletionTokens, LogProbs
+from guerdon.models.log_probs import CausalLogProbs, LogProbs
 from guerdon.models.log_ratio import step_rewards, token_log_ratios
 from guerdon.models.margin import implicit_reward_margin, logistic_loss, preference_probability
 from guerdon.models.path_faithfulness import PathFaithfulness, aligned_steps, path_faithfulness
@@ -102,6 +103,7 @@ register_method(
 __all__ = [
     "AnswerProbability",
     "CausalLogProbs",
+    "ChatEncoder",
     "CompletionTokens",
     "ContrastiveTokenReward",
     "FirstErrorF1",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -15,21 +15,10 @@ from guerdon.core.checks import check_number
 from guerdon.core.context import Policy
 from guerdon.core.extras import need
 from guerdon.core.guarded import explain
-from guerdon.core.messages import Message, message_text, tool_calls_of, with_parsed_calls
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Failure
-
-
-class CompletionTokens(NamedTuple):
-    """The tokens of a completion.
-
-    `spans` (T, 2): the characters of `Chat.text` in each token, half-open; empty for a token that holds none, such as
-    the end of a turn, and there it is where it stands · `written` (T,): which tokens the assistant wrote; the others
-    are results of tools and what the chat template puts between turns.
-    """
-
-    spans: NDArray[np.int64]
-    written: NDArray[np.bool_]
+from guerdon.models.batches import length_batches, padded
+from guerdon.models.encoding import ChatEncoder, CompletionTokens, Encoded
 
 
 class LogProbs(Policy, Protocol):
@@ -47,13 +36,8 @@ class CausalLogProbs:
     tokens in one pass, padding included; a longer sample goes alone · `device`: for a model that is loaded here, by
     default a GPU where there is one.
 
-    A sample is rendered by the tokenizer's chat template. Its completion reaches from the generation prompt to the
-    token that ends its last assistant turn. Without a template, prompt and completion are joined as they stand, and
-    both must be text. A lone surrogate is read as "?". Samples of similar length are scored together.
-
-    `log_probs` raises `ValueError`, which says why, where a sample isn't a `Chat`, exceeds the model's positions, or
-    the template doesn't leave earlier turns as they were (one that drops reasoning): no tokens could be told apart.
-    Needs `guerdon[train]`.
+    Samples are encoded by `ChatEncoder`, and those of similar length are scored together. `log_probs` raises what it
+    raises. Needs `guerdon[train]`.
 
     Raises `TypeError` for a loaded model without a tokenizer, and `ValueError` for a slow tokenizer, which doesn't know
     where its tokens stand, or `batch_tokens` below 1.
@@ -72,10 +56,9 @@ class CausalLogProbs:
             model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         elif tokenizer is None:
             raise TypeError("tokenizer: a model that is loaded already needs one")
-        if not tokenizer.is_fast:
-            raise ValueError(f"tokenizer: expected a fast one, got {type(tokenizer).__name__}")
         self.batch_tokens = batch_tokens
-        self._model, self._tokenizer = model, tokenizer
+        self._model = model
+        self._encode = ChatEncoder(tokenizer, getattr(model.config, "max_position_embeddings", None))
 
     def fingerprint(self) -> str:
         """Identity for caches: of a model that was given loaded, a new one whenever its weights are written."""
@@ -89,7 +72,7 @@ class CausalLogProbs:
         was_training = self._model.training
         self._model.eval()
         try:
-            for rows in self._batches([len(one.ids) for one in encoded]):
+            for rows in length_batches([len(one.ids) for one in encoded], self.batch_tokens):
                 for i, values in zip(rows, self._score([encoded[i] for i in rows]), strict=True):
                     found[i] = values
         finally:
@@ -100,24 +83,10 @@ class CausalLogProbs:
         """Where each token of the completion stands. Raises `ValueError` as `log_probs` does."""
         return self._encode(sample).tokens
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        rows = list[int]()
-        for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if rows and lengths[i] * (len(rows) + 1) > self.batch_tokens:
-                yield rows
-                rows = []
-            rows.append(i)
-        if rows:
-            yield rows
-
-    def _score(self, batch: Sequence[_Encoded]) -> list[NDArray[np.float64]]:
+    def _score(self, batch: Sequence[Encoded]) -> list[NDArray[np.float64]]:
         torch = need("torch", "train")
         found = list[NDArray[np.float64]]()
-        width, device = max(len(one.ids) for one in batch), self._model.device
-        ids = torch.tensor([one.ids + [0] * (width - len(one.ids)) for one in batch], device=device)
-        mask = torch.tensor(
-            [[1] * len(one.ids) + [0] * (width - len(one.ids)) for one in batch], device=device
-        )
+        ids, mask = padded([one.ids for one in batch], self._model.device)
         with torch.inference_mode():
             logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False).logits
             for row, one in enumerate(batch):
@@ -126,64 +95,6 @@ class CausalLogProbs:
                 taken = scores.gather(-1, ids[row, one.first : len(one.ids), None])[:, 0]
                 found.append(taken.cpu().numpy().astype(np.float64))
         return found
-
-    def _encode(self, sample: Any) -> _Encoded:
-        if not isinstance(sample, Chat):
-            raise ValueError(f"log-probabilities are those of a Chat, got {type(sample).__name__}")
-        rendered = self._rendered(sample)
-        tokens = self._tokenizer(
-            _plain(rendered.text),
-            add_special_tokens=not self._tokenizer.chat_template,
-            return_offsets_mapping=True,
-        )
-        ids: list[int] = tokens["input_ids"]
-        limit = getattr(self._model.config, "max_position_embeddings", None)
-        if limit and len(ids) > limit:
-            raise ValueError(f"the model takes {limit} tokens, the sample has {len(ids)}")
-        places = np.asarray(tokens["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-        turns = rendered.turns
-        inside = (places[:, 0] >= turns[0].start) & (places[:, 0] < turns[-1].end)
-        rows = np.flatnonzero(inside & (places[:, 1] > places[:, 0]))
-        first, stop = (int(rows[0]), int(rows[-1]) + 1) if rows.size else (len(ids), len(ids))
-        if first == 0:
-            raise ValueError("prompt: expected at least one token before the completion, got none")
-        return _Encoded(ids[:stop], first, _completion_tokens(places[first:stop], turns))
-
-    def _rendered(self, sample: Chat) -> _Rendered:
-        if not self._tokenizer.chat_template:
-            if not (isinstance(sample.prompt, str) and isinstance(sample.completion, str)):
-                raise ValueError("the tokenizer has no chat template: expected prompt and completion as text")
-            start, text = len(sample.prompt), sample.prompt + sample.completion
-            return _Rendered(text, [_Turn(start, len(text), start, 0, len(sample.completion))])
-        prompt = list(sample.prompt_messages)
-        messages = [_readable(message) for message in (*prompt, *sample.completion_messages)]
-        places = [i for i in range(len(prompt), len(messages)) if messages[i]["role"] == "assistant"]
-        text = self._template(messages[: places[-1] + 1], False)
-        turns, at = list[_Turn](), 0
-        for i in places:
-            turns.append(self._turn(messages, i, text, at))
-            at = turns[-1].high + 1
-        return _Rendered(text, turns)
-
-    def _turn(self, messages: Sequence[dict[str, Any]], i: int, text: str, low: int) -> _Turn:
-        before, after = self._template(messages[:i], True), self._template(messages[: i + 1], False)
-        if not (after.startswith(before) and text.startswith(after)):
-            raise ValueError(f"message {i}: the chat template doesn't leave earlier text as it was")
-        mark = self._tokenizer.eos_token
-        closed = after.rfind(mark, len(before)) if mark else -1
-        end = len(after) if closed < 0 else closed + len(mark)
-        content = message_text(messages[i])
-        place, lead = after.find(content, len(before), end), 0
-        if place < 0:  # some templates strip it
-            place, lead = after.find(content.strip(), len(before), end), len(content) - len(content.lstrip())
-        if place < 0:
-            raise ValueError(f"message {i}: its content isn't in what the chat template makes of it")
-        return _Turn(len(before), end, place - lead - low, low, low + len(content))
-
-    def _template(self, messages: Sequence[dict[str, Any]], generation_prompt: bool) -> str:
-        return self._tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=generation_prompt
-        )
 
 
 @lru_cache(maxsize=4)
@@ -236,47 +147,3 @@ def _pair(
     if not np.isfinite(np.where(tokens.written, first + second, 0.0)).all():
         return Failure("the log-probability of a token is not finite")
     return LogProbPair(tokens, first, second)
-
-
-class _Turn(NamedTuple):
-    """Characters of one assistant turn: `[start, end)` where it is rendered, `[low, high)` in `Chat.text`.
-
-    Character c of the rendering is character `c − shift` of the text.
-    """
-
-    start: int
-    end: int
-    shift: int
-    low: int
-    high: int
-
-
-class _Rendered(NamedTuple):
-    text: str
-    turns: list[_Turn]
-
-
-class _Encoded(NamedTuple):
-    """`ids` of prompt and completion, of which the completion starts at `first`."""
-
-    ids: list[int]
-    first: int
-    tokens: CompletionTokens
-
-
-def _completion_tokens(places: NDArray[np.int64], turns: Sequence[_Turn]) -> CompletionTokens:
-    start, end, shift, low, high = np.array(turns).T
-    turn = np.searchsorted(start, places[:, 0], side="right") - 1
-    spans = np.clip(places - shift[turn, None], low[turn, None], high[turn, None])
-    return CompletionTokens(spans, places[:, 0] < end[turn])
-
-
-def _plain(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
-
-
-def _readable(message: Message) -> dict[str, Any]:
-    unread = [call.error for call in tool_calls_of(message) if call.error is not None]
-    if unread:
-        raise ValueError(f"tool_calls: {unread[0]}")
-    return with_parsed_calls(message)

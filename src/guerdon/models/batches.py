@@ -1,0 +1,32 @@
+"""Rows of tokens of unequal length in padded batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from guerdon.core.extras import need
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Rows (their numbers) of similar length that are padded to `batch_tokens` at most; a longer row is alone."""
+    rows = list[int]()
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if rows and lengths[i] * (len(rows) + 1) > batch_tokens:
+            yield rows
+            rows = []
+        rows.append(i)
+    if rows:
+        yield rows
+
+
+def padded(rows: Sequence[Sequence[int]], device: Any = None) -> tuple[Tensor, Tensor]:
+    """Token ids (n, T), 0 behind the end of a row, and their mask, 1 where a row has a token."""
+    torch = need("torch", "train")
+    width = max(map(len, rows))
+    ids = [[*row, *[0] * (width - len(row))] for row in rows]
+    mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)

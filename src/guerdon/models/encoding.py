@@ -1,0 +1,146 @@
+"""From a chat to the tokens of a model: rendered by the chat template, with the place of each token in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guerdon.core.messages import Message, message_text, tool_calls_of, with_parsed_calls
+from guerdon.core.samples import Chat
+
+
+class CompletionTokens(NamedTuple):
+    """The tokens of a completion.
+
+    `spans` (T, 2): the characters of `Chat.text` in each token, half-open; empty for a token that holds none, such as
+    the end of a turn, and there it is where it stands · `written` (T,): which tokens the assistant wrote; the others
+    are results of tools and what the chat template puts between turns.
+    """
+
+    spans: NDArray[np.int64]
+    written: NDArray[np.bool_]
+
+
+class Encoded(NamedTuple):
+    """`ids` of prompt and completion, of which the completion starts at `first`."""
+
+    ids: list[int]
+    first: int
+    tokens: CompletionTokens
+
+
+class ChatEncoder:
+    """Renders and tokenises samples for a causal language model.
+
+    A sample is rendered by the tokenizer's chat template. Its completion reaches from the generation prompt to the
+    token that ends its last assistant turn. Without a template, prompt and completion are joined as they stand, and
+    both must be text. A lone surrogate is read as "?".
+
+    Called with a sample, gives an `Encoded`. It raises `ValueError`, which says why, where the sample isn't a `Chat`,
+    has more than `limit` tokens, or the template doesn't leave earlier turns as they were (one that drops reasoning):
+    no tokens could be told apart.
+
+    Raises `ValueError` for a slow tokenizer, which doesn't know where its tokens stand.
+    """
+
+    def __init__(self, tokenizer: Any, limit: int | None = None) -> None:
+        if not tokenizer.is_fast:
+            raise ValueError(f"tokenizer: expected a fast one, got {type(tokenizer).__name__}")
+        self._tokenizer, self._limit = tokenizer, limit
+
+    def __call__(self, sample: Any) -> Encoded:
+        """Raises `ValueError` where the sample can't be encoded, see above."""
+        if not isinstance(sample, Chat):
+            raise ValueError(f"expected a Chat, got {type(sample).__name__}")
+        rendered = self._rendered(sample)
+        tokens = self._tokenizer(
+            _plain(rendered.text),
+            add_special_tokens=not self._tokenizer.chat_template,
+            return_offsets_mapping=True,
+        )
+        ids: list[int] = tokens["input_ids"]
+        if self._limit and len(ids) > self._limit:
+            raise ValueError(f"the model takes {self._limit} tokens, the sample has {len(ids)}")
+        places = np.asarray(tokens["offset_mapping"], dtype=np.int64).reshape(-1, 2)
+        turns = rendered.turns
+        inside = (places[:, 0] >= turns[0].start) & (places[:, 0] < turns[-1].end)
+        rows = np.flatnonzero(inside & (places[:, 1] > places[:, 0]))
+        first, stop = (int(rows[0]), int(rows[-1]) + 1) if rows.size else (len(ids), len(ids))
+        if first == 0:
+            raise ValueError("prompt: expected at least one token before the completion, got none")
+        return Encoded(ids[:stop], first, _completion_tokens(places[first:stop], turns))
+
+    def _rendered(self, sample: Chat) -> _Rendered:
+        if not self._tokenizer.chat_template:
+            if not (isinstance(sample.prompt, str) and isinstance(sample.completion, str)):
+                raise ValueError("the tokenizer has no chat template: expected prompt and completion as text")
+            start, text = len(sample.prompt), sample.prompt + sample.completion
+            return _Rendered(text, [_Turn(start, len(text), start, 0, len(sample.completion))])
+        prompt = list(sample.prompt_messages)
+        messages = [_readable(message) for message in (*prompt, *sample.completion_messages)]
+        places = [i for i in range(len(prompt), len(messages)) if messages[i]["role"] == "assistant"]
+        text = self._template(messages[: places[-1] + 1], False)
+        turns, at = list[_Turn](), 0
+        for i in places:
+            turns.append(self._turn(messages, i, text, at))
+            at = turns[-1].high + 1
+        return _Rendered(text, turns)
+
+    def _turn(self, messages: Sequence[dict[str, Any]], i: int, text: str, low: int) -> _Turn:
+        before, after = self._template(messages[:i], True), self._template(messages[: i + 1], False)
+        if not (after.startswith(before) and text.startswith(after)):
+            raise ValueError(f"message {i}: the chat template doesn't leave earlier text as it was")
+        mark = self._tokenizer.eos_token
+        closed = after.rfind(mark, len(before)) if mark else -1
+        end = len(after) if closed < 0 else closed + len(mark)
+        content = message_text(messages[i])
+        place, lead = after.find(content, len(before), end), 0
+        if place < 0:  # some templates strip it
+            place, lead = after.find(content.strip(), len(before), end), len(content) - len(content.lstrip())
+        if place < 0:
+            raise ValueError(f"message {i}: its content isn't in what the chat template makes of it")
+        return _Turn(len(before), end, place - lead - low, low, low + len(content))
+
+    def _template(self, messages: Sequence[dict[str, Any]], generation_prompt: bool) -> str:
+        return self._tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=generation_prompt
+        )
+
+
+class _Turn(NamedTuple):
+    """Characters of one assistant turn: `[start, end)` where it is rendered, `[low, high)` in `Chat.text`.
+
+    Character c of the rendering is character `c − shift` of the text.
+    """
+
+    start: int
+    end: int
+    shift: int
+    low: int
+    high: int
+
+
+class _Rendered(NamedTuple):
+    text: str
+    turns: list[_Turn]
+
+
+def _completion_tokens(places: NDArray[np.int64], turns: Sequence[_Turn]) -> CompletionTokens:
+    start, end, shift, low, high = np.array(turns).T
+    turn = np.searchsorted(start, places[:, 0], side="right") - 1
+    spans = np.clip(places - shift[turn, None], low[turn, None], high[turn, None])
+    return CompletionTokens(spans, places[:, 0] < end[turn])
+
+
+def _plain(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _readable(message: Message) -> dict[str, Any]:
+    unread = [call.error for call in tool_calls_of(message) if call.error is not None]
+    if unread:
+        raise ValueError(f"tool_calls: {unread[0]}")
+    return with_parsed_calls(message)
