@@ -2,6 +2,7 @@
 
 from guerdon.lab.arithmetic import Arithmetic, ArithmeticCheck
 from guerdon.lab.bandits import Bandits, BanditsCheck
+from guerdon.lab.chains import ChainCheck, Chains
 from guerdon.lab.env import WorldEnv
 from guerdon.lab.model_routing import ModelRouting, ModelRoutingCheck
 from guerdon.lab.play import play
@@ -17,6 +18,8 @@ __all__ = [
     "ArithmeticCheck",
     "Bandits",
     "BanditsCheck",
+    "ChainCheck",
+    "Chains",
     "ModelRouting",
     "ModelRoutingCheck",
     "Task",

@@ -128,8 +128,10 @@ def make_tokenizer(
     return wrap()
 
 
-def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
-    """A Llama of 4 layers and width 128 with random weights.
+def make_model(
+    tokenizer: PreTrainedTokenizerFast, seed: int, *, layers: int = 4, width: int = 128
+) -> LlamaForCausalLM:
+    """A Llama with random weights, of so many layers and, with 4 heads, of that width, a multiple of 8.
 
     Initial weights are four times the usual size and positions rotate faster than in a large model: with the
     usual ones a model this narrow needs several times the steps until it copies numbers from the question.
@@ -138,9 +140,9 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalL
     transformers.set_seed(seed)
     config = transformers.LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=384,
-        num_hidden_layers=4,
+        hidden_size=width,
+        intermediate_size=3 * width,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=1024,
