@@ -27,6 +27,7 @@ set_rooms(
         "guerdon.shape",
         "guerdon.credit",
         "guerdon.steer",
+        "guerdon.train",
         "guerdon.audit",
         "guerdon.lab",
     ]

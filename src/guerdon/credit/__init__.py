@@ -26,6 +26,7 @@ from guerdon.credit.hidden_reward import (
     steer_advantages,
     token_hidden_reward,
 )
+from guerdon.credit.hidden_reward_estimator import HiddenRewardSteering
 from guerdon.credit.information_gain import answer_belief, information_gain
 from guerdon.credit.leave_one_out import (
     DenseLeaveOneOut,
@@ -64,20 +65,6 @@ register_method(
     public="guerdon.credit.MinForm",
 )
 register_method(
-    "prime",
-    title="Process Reinforcement through Implicit Rewards",
-    arxiv="2502.01456",
-    room="credit",
-    public="guerdon.credit.DenseLeaveOneOut",
-)
-register_method(
-    "thr",
-    title="Token Hidden Reward: Steering Exploration-Exploitation in Group Relative Deep Reinforcement Learning",
-    arxiv="2510.03669",
-    room="credit",
-    public="guerdon.credit.token_hidden_reward",
-)
-register_method(
     "oprl-istar",
     title="Agentic Reinforcement Learning with Implicit Step Rewards",
     arxiv="2509.19199",
@@ -98,6 +85,7 @@ __all__ = [
     "EpisodeStep",
     "Estimator",
     "GroupRelative",
+    "HiddenRewardSteering",
     "MinForm",
     "StepEstimator",
     "StepGroupRelative",

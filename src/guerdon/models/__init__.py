@@ -2,6 +2,7 @@
 
 from guerdon.core.registry import register_method
 from guerdon.models.answer_probability import AnswerProbability, answer_probability
+from guerdon.models.completion_log_probs import TokenRow, completion_log_probs
 from guerdon.models.contrastive_prompts import ContrastiveTokenReward
 from guerdon.models.embedding import cosine_similarity, masked_mean
 from guerdon.models.encoder import TextEncoder
@@ -17,12 +18,14 @@ from guerdon.models.goal_conditioned import (
     states_at,
     survivors,
 )
+from guerdon.models.hidden_states import CausalStates, TokenStates
 from guerdon.models.implicit_loss import dpo_loss, nca_loss, outcome_cross_entropy, paired_kto_loss
 from guerdon.models.implicit_reward import ImplicitReward
 from guerdon.models.listwise import listwise_ranking_loss
 from guerdon.models.log_probs import CausalLogProbs, LogProbs
 from guerdon.models.log_ratio import step_rewards, token_log_ratios
 from guerdon.models.margin import implicit_reward_margin, logistic_loss, preference_probability
+from guerdon.models.online_implicit import OnlineImplicitReward
 from guerdon.models.path_faithfulness import PathFaithfulness, aligned_steps, path_faithfulness
 from guerdon.models.perplexity import log_perplexity
 from guerdon.models.rollout_labels import group_label, rollout_labels, rollout_priority, success_rates
@@ -61,6 +64,13 @@ register_method(
     arxiv="2412.01981",
     room="models",
     public="guerdon.models.ImplicitReward",
+)
+register_method(
+    "prime",
+    title="Process Reinforcement through Implicit Rewards",
+    arxiv="2502.01456",
+    room="models",
+    public="guerdon.models.OnlineImplicitReward",
 )
 register_method(
     "t-reg",
@@ -103,12 +113,14 @@ register_method(
 __all__ = [
     "AnswerProbability",
     "CausalLogProbs",
+    "CausalStates",
     "ChatEncoder",
     "CompletionTokens",
     "ContrastiveTokenReward",
     "FirstErrorF1",
     "ImplicitReward",
     "LogProbs",
+    "OnlineImplicitReward",
     "PathFaithfulness",
     "SelfAligned",
     "SemanticSimilarity",
@@ -162,4 +174,7 @@ __all__ = [
     "tree_examples",
     "tree_value_targets",
     "without_question",
+    "TokenRow",
+    "TokenStates",
+    "completion_log_probs",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from guerdon.core.registry import register_method
 from guerdon.train.columns import as_chats
 from guerdon.train.flow_balance import flow_balance_loss, log_rewards, token_flow_balance_loss
+from guerdon.train.hidden_reward import TokenHiddenReward
 from guerdon.train.placement import place
 from guerdon.train.rollout import Rollout, write_rollout
 from guerdon.train.run import TrainConfig, run
@@ -22,7 +23,16 @@ register_method(
     public="guerdon.train.flow_balance_loss",
 )
 
+register_method(
+    "thr",
+    title="Token Hidden Reward: Steering Exploration-Exploitation in Group Relative Deep Reinforcement Learning",
+    arxiv="2510.03669",
+    room="train",
+    public="guerdon.train.TokenHiddenReward",
+)
+
 __all__ = [
+    "TokenHiddenReward",
     "GRPOTrainer",
     "Rollout",
     "TrainConfig",

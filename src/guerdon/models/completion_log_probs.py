@@ -1,0 +1,102 @@
+"""Log-probabilities of completions with their gradient: what losses over a causal language model begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guerdon.core.extras import need
+from guerdon.core.samples import Chat
+from guerdon.models.batches import padded
+from guerdon.models.encoding import ChatEncoder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class TokenRow(NamedTuple):
+    """`ids` of prompt and completion, of which the completion starts at `first`; `written` (T,): the assistant's own."""
+
+    ids: list[int]
+    first: int
+    written: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, sample: Chat, encode: ChatEncoder) -> TokenRow:
+        """Those that the policy emitted, `extra["completion_ids"]`, where the sample has them; else those of its text.
+
+        A text often encodes to other tokens than it was generated in, and only a value for each of the latter can be
+        trained on.
+
+        Raises `ValueError` where `encode` does, where the ids aren't integers of at least 0, or where they aren't those
+        of the text and there are results of tools among them, which can't be told apart then.
+        """
+        encoded = encode(sample)
+        emitted, own, written = _emitted(sample), encoded.ids[encoded.first :], encoded.tokens.written
+        if emitted is None or emitted == own:
+            return cls(encoded.ids, encoded.first, written)
+        prompt = encoded.ids[: encoded.first]
+        if emitted == own[: len(emitted)]:  # cut off before the turn ended
+            return cls(prompt + emitted, encoded.first, written[: len(emitted)])
+        if not written.all():
+            raise ValueError(
+                "extra['completion_ids']: they aren't the tokens of the text, so those of tools can't be told apart"
+            )
+        return cls(prompt + emitted, encoded.first, np.ones(len(emitted), dtype=bool))
+
+
+def completion_log_probs(model: Any, rows: Sequence[TokenRow]) -> tuple[Tensor, Tensor]:
+    """`log π(y_t | x, y_<t)` of the completions of a batch, differentiable with respect to the model.
+
+    Args:
+        model: a causal language model of the Hugging Face kind. It runs in the mode that it is in, with or without
+            dropout, and under the caller's `torch.no_grad`, if any.
+        rows: at least one; they are padded to the longest. `length_batches` cuts a large batch.
+
+    Returns:
+        Log-probabilities (n, T) float32, 0 behind the end of a row, and their mask (n, T) bool: the tokens that the
+        assistant wrote. Results of tools have log-probabilities too, and are False in the mask.
+
+    Raises:
+        ValueError: without any row.
+    """
+    if not rows:
+        raise ValueError("rows: expected at least one")
+    torch = need("torch", "train")
+    ids, mask = padded([row.ids for row in rows], model.device)
+    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    found = list[Any]()
+    for i, row in enumerate(rows):
+        # One row at a time in float32: a copy of all logits would be the largest thing in memory.
+        scores = logits[i, row.first - 1 : len(row.ids) - 1].float().log_softmax(-1)
+        found.append(scores.gather(-1, ids[i, row.first : len(row.ids), None])[:, 0])
+    pad = torch.nn.utils.rnn.pad_sequence
+    written = pad([torch.from_numpy(row.written) for row in rows], batch_first=True)
+    return pad(found, batch_first=True), written.to(model.device)
+
+
+@contextmanager
+def evaluation_mode(model: Any) -> Generator[None]:
+    """The model without dropout, and afterwards in the mode that it was in."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def _emitted(sample: Chat) -> list[int] | None:
+    ids = sample.extra.get("completion_ids")
+    if ids is None:
+        return None
+    array = np.asarray(ids)
+    if array.ndim != 1 or (array.size and (array.dtype.kind not in "iu" or array.min() < 0)):
+        raise ValueError(
+            f"extra['completion_ids']: expected a flat list of integers of at least 0, got {ids!r:.80}"
+        )
+    return array.astype(int).tolist()
