@@ -12,6 +12,7 @@ from guerdon.core.dense import Dense
 from guerdon.core.registry import create
 from guerdon.core.signal import Signal, Status
 from guerdon.credit.batch_scale import unit_returns, whiten
+from guerdon.credit.estimators import spans_to
 from guerdon.credit.group_relative import group_relative
 from guerdon.credit.leave_one_out import (
     DenseLeaveOneOut,
@@ -21,6 +22,7 @@ from guerdon.credit.leave_one_out import (
     leave_one_out_tokens,
 )
 from guerdon.credit.returns import discounted_returns
+from guerdon.credit.spread import spread_steps
 
 seeds = st.integers(0, 2**32 - 1)
 GROUPS = np.array([3, 8, 3, 3, 8, 1])
@@ -97,6 +99,33 @@ def test_whitened_tokens_have_mean_zero_and_variance_one(seed):
     np.testing.assert_allclose(whiten(torch.tensor(rewards), torch.tensor(mask), epsilon=0.0), found)
 
 
+def test_whitening_is_differentiable_and_leaves_its_argument_alone():
+    mask = torch.tensor([[1, 1, 1, 0], [1, 0, 1, 1]])
+    values = torch.randn(2, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: whiten(x, mask), (values,))
+    assert torch.autograd.gradcheck(whiten, (values,))
+    rewards = np.arange(8.0).reshape(2, 4)
+    for function in (whiten, unit_returns, lambda x, m: leave_one_out_tokens(x, m, 2)):
+        function(rewards, mask.numpy())
+        np.testing.assert_array_equal(rewards, np.arange(8.0).reshape(2, 4))
+    whiten(rewards)
+    np.testing.assert_array_equal(rewards, np.arange(8.0).reshape(2, 4))
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-20, 1e20, 1e200])
+def test_whitening_does_not_depend_on_the_scale(scale):
+    values = np.random.default_rng(0).normal(size=(3, 5))
+    np.testing.assert_allclose(whiten(values * scale, epsilon=0.0), whiten(values, epsilon=0.0), rtol=1e-9)
+
+
+def test_unit_returns_of_ragged_rows_are_those_of_padded_ones():
+    rewards, mask = tokens(1)
+    offsets = np.concatenate(([0], np.cumsum(mask.sum(axis=1))))
+    np.testing.assert_allclose(
+        unit_returns(rewards[mask], offsets=offsets), unit_returns(rewards, mask)[mask]
+    )
+
+
 def test_whitening_nothing_or_equal_values_gives_zero():
     for mask in (np.zeros((2, 2), int), np.array([[1, 0], [0, 0]]), np.ones((2, 2), int)):
         found = whiten(np.full((2, 2), 0.1, np.float32), mask, epsilon=0.0)
@@ -143,6 +172,38 @@ def test_the_estimator_sums_returns_of_both_sources_with_their_own_discounts():
     np.testing.assert_allclose(raw, returns)
     whitened = DenseLeaveOneOut(**options, dtype="float64")(signal, groups, mask)
     np.testing.assert_allclose(whitened, whiten(returns, mask))
+
+
+@given(seeds)
+def test_the_estimator_is_the_composition_of_its_parts(seed):
+    rng = np.random.default_rng(seed)
+    n, width = 6, 9
+    mask = rng.random((n, width)) < rng.choice([0.2, 0.8])
+    ends = [np.sort(rng.integers(0, width + 1, rng.integers(0, 4))) for _ in range(n)]
+    dense = Dense.from_rows([rng.normal(size=row.size) for row in ends], "step")
+    spans = spans_to(np.concatenate(ends), dense.row_index)
+    signal = Signal(rng.normal(size=n), dense=dense)
+    process = unit_returns(spread_steps(dense.values, spans, mask, dense.offsets, share="last"), mask)
+    last = last_token(mask)
+    rewards = leave_one_out_tokens(process, mask, GROUPS)
+    rewards += leave_one_out_tokens(last * signal.outcome[:, None], last, GROUPS)
+    expected = whiten(discounted_returns(rewards, 1.0, mask), mask)
+    found = DenseLeaveOneOut(dtype="float64")(signal, GROUPS, mask, spans)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("mask", "spans", "message"),
+    [
+        (np.ones((4, 3), bool), np.array([[0, 4]]), "spans: expected"),
+        (np.ones((1, 3), bool), np.array([[0, 3]]), "mask: expected shape"),
+        (np.ones(4, bool), np.array([[0, 1]]), "mask: expected shape"),
+    ],
+)
+def test_the_estimator_checks_mask_and_spans(mask, spans, message):
+    signal = Signal(np.zeros(4), dense=Dense.from_rows([[1.0], [], [], []], "step"))
+    with pytest.raises(ValueError, match=message):
+        DenseLeaveOneOut()(signal, np.zeros(4, int), mask, spans)
 
 
 def test_step_rewards_stand_at_the_ends_of_their_spans_whatever_their_order():

@@ -213,3 +213,11 @@ def test_how_a_row_is_cut_does_not_matter_for_its_sum_over_the_token_baseline():
     whole = leave_one_out_steps(np.array([0.6, 0.1]), np.array([0, 1, 2]), 2, tokens=np.array([8, 5]))
     cut = leave_one_out_steps(np.array([0.2, 0.4, 0.1]), np.array([0, 2, 3]), 2, tokens=np.array([3, 5, 5]))
     np.testing.assert_allclose(cut[:2].sum(), whole[0])
+
+
+def test_the_sum_form_without_a_baseline_is_what_is_still_to_come():
+    signal = Signal(np.zeros(2), dense=Dense.from_rows([[1.0, -2.0, 4.0], [3.0]], "token"))
+    found = MinForm(form="sum", baseline="none")(signal, np.zeros(2, int), np.array([[1, 1, 1], [1, 0, 0]]))
+    assert found.tolist() == [[3.0, 2.0, 4.0], [3.0, 0.0, 0.0]]
+    with pytest.raises(ValueError, match="form: expected one of"):
+        MinForm(form="max")

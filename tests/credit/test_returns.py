@@ -147,3 +147,17 @@ ROWS = np.zeros((2, 3))
 def test_bad_input_is_named_at_the_door(call, word):
     with pytest.raises(ValueError, match=word):
         call()
+
+
+@pytest.mark.parametrize("form", ["padded", "ragged"])
+def test_long_rows_have_the_sums_that_a_discount_of_one_gives_and_arguments_stay(form):
+    rng = np.random.default_rng(0)
+    rewards, mask, bootstrap = rng.normal(size=(3, 500)), rng.random((3, 500)) < 0.7, rng.normal(size=3)
+    offsets = np.concatenate(([0], np.cumsum(mask.sum(axis=1))))
+    options = {"mask": mask} if form == "padded" else {"offsets": offsets}
+    given_rewards = rewards if form == "padded" else rewards[mask]
+    before = given_rewards.copy()
+    found = discounted_returns(given_rewards, 1.0, bootstrap=bootstrap, **options)
+    expected = discounted_returns(given_rewards, np.ones_like(given_rewards), bootstrap=bootstrap, **options)
+    np.testing.assert_allclose(found, expected, atol=1e-11)
+    np.testing.assert_array_equal(given_rewards, before)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from guerdon.core.checks import check_number
-from guerdon.credit.returns import discounted_returns, open_rows
-from guerdon.shape.arrays import Array, boolean, floating
-from guerdon.shape.statistics import check_normalization, divide_by_std, group_statistics
+from guerdon.credit.returns import open_rows
+from guerdon.shape.arrays import Array, floating, is_torch, namespace
+from guerdon.shape.rows import scan_to_end
+from guerdon.shape.statistics import STD_FLOOR, check_normalization
 
 
-def whiten(values: Array, mask: Array, *, ddof: int = 1, epsilon: float = 1e-8) -> Array:
+def whiten(values: Array, mask: Array | None = None, *, ddof: int = 1, epsilon: float = 1e-8) -> Array:
     """Mean 0 and variance 1 over the tokens of a batch: `(x − mean) / sqrt(var + epsilon)`.
 
     Args:
         values: (n, T) real; what stands outside the mask has no influence.
-        mask: (n, T) tokens that count; the others get 0.
+        mask: (n, T) tokens that count; all by default. The others get 0.
         ddof: degrees of freedom taken off in the variance.
         epsilon: added to the variance.
 
@@ -27,26 +32,45 @@ def whiten(values: Array, mask: Array, *, ddof: int = 1, epsilon: float = 1e-8) 
     """
     check_normalization(ddof=ddof, epsilon=epsilon)
     rows = open_rows(floating(values, "values", ndim=2).values, mask, None)
-    xp, one_group = rows.xp, rows.xp.zeros_like(rows.rewards, dtype=rows.xp.int64)
-    statistics = group_statistics(rows.rewards, one_group, ddof=ddof)
-    std = xp.sqrt(statistics.std**2 + epsilon)
-    flat = statistics.flat[statistics.codes]
-    whitened = divide_by_std(statistics.deviation, std[statistics.codes], flat, 0.0)
-    return xp.astype(rows.close(whitened), values.dtype)
+    whitened = rows.close(_standard(rows.rewards, ddof, epsilon))
+    return rows.xp.astype(whitened, values.dtype, copy=False)
 
 
-def unit_returns(rewards: Array, mask: Array | None = None, *, epsilon: float = 1e-6) -> Array:
+def _standard(x: Array, ddof: int, epsilon: float) -> Array:
+    """`whiten` of values (m,) that all count, relative to their range, so that squares neither overflow nor vanish."""
+    xp, m = namespace(x), x.shape[0]
+    if m <= max(ddof, 1):
+        return xp.zeros_like(x)
+    largest = xp.max(x)
+    span = largest - xp.min(x)
+    if span == 0:
+        return xp.zeros_like(x)
+    deviation = x - largest
+    deviation /= span
+    center = xp.mean(deviation)
+    deviation -= center
+    std = span * xp.sqrt(xp.vecdot(deviation, deviation) / (m - ddof))
+    if std <= STD_FLOOR * xp.abs(largest + span * center):
+        return xp.zeros_like(x)
+    scale = span / xp.hypot(std, xp.full_like(std, math.sqrt(epsilon)))
+    return deviation * scale if is_torch(x) else np.multiply(deviation, scale, out=deviation)
+
+
+def unit_returns(
+    rewards: Array, mask: Array | None = None, *, offsets: Array | None = None, epsilon: float = 1e-6
+) -> Array:
     """Rewards scaled so that no undiscounted return in the batch leaves [−1, 1].
 
         r_{i,t} ← r_{i,t} / (max_{j,u} |Σ_{v≥u} r_{j,v}| + epsilon)
 
     Args:
-        rewards: (n, T) rewards of tokens.
+        rewards: (n, T) rewards of tokens, or (m,) with `offsets`.
         mask: (n, T) tokens that exist; all by default. The others get 0.
+        offsets: (n+1,) row offsets of ragged rows.
         epsilon: > 0. Rewards that are all 0 stay so.
 
     Returns:
-        (n, T) like `rewards`. The scale depends on what else is in the batch.
+        Like `rewards`. The scale depends on what else is in the batch.
 
     Raises:
         ValueError: where shapes don't fit or a reward that counts isn't finite.
@@ -55,9 +79,14 @@ def unit_returns(rewards: Array, mask: Array | None = None, *, epsilon: float = 
     PRIME-RL/PRIME (there: batch_norm).
     """
     check_number(epsilon, "epsilon", above=0.0)
-    r, xp, dtype = floating(rewards, "rewards", ndim=2)
-    if mask is not None:
-        r = xp.where(boolean(mask, r, "mask", tuple(r.shape)), r, 0.0)
-    largest = xp.abs(discounted_returns(r, 1.0, mask))
-    bound = xp.max(largest) if 0 not in largest.shape else 0.0
-    return xp.astype(r / (bound + epsilon), dtype)
+    rows = open_rows(rewards, mask, offsets)
+    r = rows.rewards
+    if not r.shape[0]:
+        return rows.close(r)
+    returns = scan_to_end(r, rows.lengths, "add")
+    bound = rows.xp.maximum(rows.xp.max(returns), -rows.xp.min(returns))
+
+    def scaled(_: Array, r: Array) -> Array:
+        return r / (bound + epsilon)
+
+    return rows.close(rows.map(scaled))

@@ -18,7 +18,7 @@ from guerdon.shape.arrays import (
     floating,
     namespace,
 )
-from guerdon.shape.statistics import segment_sum
+from guerdon.shape.rows import by_rows, row_index, row_sum
 
 
 def prediction_errors(probabilities: Array, tokens: Array) -> Array:
@@ -125,9 +125,9 @@ def influence_threshold(influence: Array, offsets: Array, correct: Array) -> flo
     """
     s, xp, _ = floating(influence, "influence", ndim=1)
     check_finite(s, "influence")
-    lengths, row, right = _responses(offsets, correct, s, s.shape[0])
+    lengths, _, right = _responses(offsets, correct, s, s.shape[0])
     anchors = right & (lengths > 0)
-    means = segment_sum(s, row, lengths.shape[0]) / xp.where(anchors, xp.astype(lengths, s.dtype), 1.0)
+    means = row_sum(s, lengths) / xp.where(anchors, xp.astype(lengths, s.dtype), 1.0)
     return float(xp.min(means[anchors])) if bool(xp.any(anchors)) else float("inf")
 
 
@@ -157,9 +157,14 @@ def steer_advantages(
     check_number(p, "p", -1.0, 1.0)
     if math.isnan(threshold):
         raise ValueError("threshold: expected a number, got NaN")
-    a, thr, row, dtype = _beside_tokens(advantages, hidden_reward, offsets, "hidden_reward")
+    a, thr, lengths, dtype = _beside_tokens(advantages, hidden_reward, offsets, "hidden_reward")
     xp = namespace(a)
-    return xp.astype(xp.where(xp.abs(thr) > threshold, (1 + p * xp.sign(thr)) * a[row], 0.0), dtype)
+
+    def tilt(_: Array, a: Array, thr: Array) -> Array:
+        return xp.where(xp.abs(thr) > threshold, (1 + p * xp.sign(thr)) * a, 0.0)
+
+    steered = by_rows(tilt, lengths, (xp.repeat(a, lengths), thr), overwrite=True)
+    return xp.astype(steered, dtype, copy=False)
 
 
 def spare_wrong_tokens(
@@ -186,12 +191,12 @@ def spare_wrong_tokens(
     Wenlong Deng et al., "On the Effect of Negative Gradient in Group Relative Deep Reinforcement Optimization"
     (NTHR), arXiv 2505.18830.
     """
-    a, s, row, dtype = _beside_tokens(advantages, influence, offsets, "influence")
+    a, s, lengths, dtype = _beside_tokens(advantages, influence, offsets, "influence")
     xp = namespace(a)
     right = boolean(correct, a, "correct", tuple(a.shape))
     share = float(xp.mean(xp.astype(right, a.dtype))) if a.shape[0] else 0.0
-    spared = ~right[row] & (s > threshold)
-    return xp.astype(xp.where(spared, 2 * abs(0.5 - share), 1.0) * a[row], dtype)
+    spared = xp.repeat(~right, lengths) & (s > threshold)
+    return xp.astype(xp.where(spared, 2 * abs(0.5 - share), 1.0) * xp.repeat(a, lengths), dtype)
 
 
 def _responses(offsets: Array, correct: Array, like: Array, total: int) -> tuple[Array, Array, Array]:
@@ -199,19 +204,17 @@ def _responses(offsets: Array, correct: Array, like: Array, total: int) -> tuple
     bounds = check_offsets(offsets, like, "offsets", total)
     lengths = bounds[1:] - bounds[:-1]
     right = boolean(correct, like, "correct", tuple(lengths.shape))
-    xp = namespace(like)
-    return lengths, xp.repeat(xp.arange(lengths.shape[0], device=device(like)), lengths), right
+    return lengths, row_index(lengths), right
 
 
 def _beside_tokens(
     advantages: Array, scores: Array, offsets: Array, name: str
 ) -> tuple[Array, Array, Array, object]:
-    """Advantages (n,), scores (m,), the response of each token (m,), and the caller's dtype."""
-    a, xp, dtype = floating(advantages, "advantages", ndim=1)
+    """Advantages (n,), scores (m,), lengths of the responses (n,), and the caller's dtype."""
+    a, _, dtype = floating(advantages, "advantages", ndim=1)
     check_finite(a, "advantages")
     s = floating(scores, name, ndim=1).values
     s = companion(s, a, name, tuple(s.shape))
     check_finite(s, name)
     bounds = check_offsets(offsets, a, "offsets", s.shape[0], rows=a.shape[0])
-    row = xp.repeat(xp.arange(a.shape[0], device=device(a)), bounds[1:] - bounds[:-1])
-    return a, s, row, dtype
+    return a, s, bounds[1:] - bounds[:-1], dtype

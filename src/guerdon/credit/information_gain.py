@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from guerdon.shape.arrays import Array, check_finite, check_offsets, device, floating
-from guerdon.shape.statistics import segment_sum
+from guerdon.shape.rows import row_index, row_sum
 
 
 def answer_belief(logprobs: Array, offsets: Array) -> Array:
@@ -30,11 +28,10 @@ def answer_belief(logprobs: Array, offsets: Array) -> Array:
     if bool(xp.any(~(values <= 0))):
         raise ValueError("logprobs: expected numbers of at most 0, got a larger one or NaN")
     bounds = check_offsets(offsets, values, "offsets", values.shape[0])
-    row, lengths = _rows(bounds, xp)
+    lengths = bounds[1:] - bounds[:-1]
     if bool(xp.any(lengths == 0)):
         raise ValueError("offsets: expected at least one answer token in every probe, got none in one")
-    sums = segment_sum(values, row, lengths.shape[0])
-    return xp.astype(xp.exp(sums / xp.astype(lengths, values.dtype)), dtype)
+    return xp.astype(xp.exp(row_sum(values, lengths) / xp.astype(lengths, values.dtype)), dtype)
 
 
 def information_gain(beliefs: Array, offsets: Array) -> tuple[Array, Array]:
@@ -59,15 +56,10 @@ def information_gain(beliefs: Array, offsets: Array) -> tuple[Array, Array]:
     p, xp, dtype = floating(beliefs, "beliefs", ndim=1)
     check_finite(p, "beliefs")
     bounds = check_offsets(offsets, p, "offsets", p.shape[0])
-    row, lengths = _rows(bounds, xp)
+    lengths = bounds[1:] - bounds[:-1]
     if bool(xp.any(lengths == 0)):
         raise ValueError("offsets: expected at least one belief in every rollout, got none in one")
+    row = row_index(lengths)
     within = row[1:] == row[:-1]
     gains = (p[1:] - p[:-1])[within]
     return xp.astype(gains, dtype), bounds - xp.arange(bounds.shape[0], device=device(p))
-
-
-def _rows(bounds: Array, xp: Any) -> tuple[Array, Array]:
-    """The row of each value, and how many values each row has."""
-    lengths = bounds[1:] - bounds[:-1]
-    return xp.repeat(xp.arange(lengths.shape[0], device=device(bounds)), lengths), lengths

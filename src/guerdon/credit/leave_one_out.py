@@ -13,18 +13,19 @@ from guerdon.core.registry import register
 from guerdon.core.signal import Signal
 from guerdon.credit.batch_scale import unit_returns, whiten
 from guerdon.credit.estimators import StepEstimator, Steps, check_dtype
-from guerdon.credit.returns import discounted_returns
-from guerdon.credit.spread import spread_steps
+from guerdon.credit.masks import tokens_before
+from guerdon.credit.returns import discounted_returns, open_rows
 from guerdon.shape.arrays import (
     Array,
     boolean,
     check_finite,
     check_offsets,
+    check_spans,
     companion,
-    device,
     floating,
     namespace,
 )
+from guerdon.shape.rows import by_rows, row_sum
 from guerdon.shape.statistics import group_statistics, segment_sum
 
 StepBaseline: TypeAlias = Literal["token", "step", "none"]
@@ -105,20 +106,23 @@ def leave_one_out_steps(
         return rewards
     bounds = check_offsets(offsets, r, "offsets", r.shape[0])
     steps = bounds[1:] - bounds[:-1]
-    n = steps.shape[0]
-    row = xp.repeat(xp.arange(n, device=device(r)), steps)
-    totals = segment_sum(r, row, n)
+    totals = row_sum(r, steps)
     if baseline == "token":
         if tokens is None:
             raise ValueError("tokens: needed for the baseline 'token'")
-        units = xp.astype(companion(tokens, r, "tokens", tuple(r.shape)), r.dtype)
-        counts = segment_sum(units, row, n) if lengths is None else lengths
+        units = xp.astype(companion(tokens, r, "tokens", tuple(r.shape)), r.dtype, copy=False)
+        counts = row_sum(units, steps) if lengths is None else lengths
     else:
         units = xp.ones_like(r)
         totals = totals / xp.where(steps > 0, xp.astype(steps, r.dtype), 1.0)
         counts = steps > 0
-    average = leave_one_out_average(totals, counts, groups)[row]
-    return xp.astype(xp.where(xp.isnan(average), 0.0, r - units * average), dtype)
+
+    def relative(steps: Array, r: Array, units: Array, average: Array) -> Array:
+        average = xp.repeat(average, steps)
+        return xp.where(xp.isnan(average), 0.0, r - units * average)
+
+    average = leave_one_out_average(totals, counts, groups)
+    return xp.astype(by_rows(relative, steps, (r, units), (average,)), dtype, copy=False)
 
 
 def leave_one_out_tokens(rewards: Array, mask: Array, groups: Array | int) -> Array:
@@ -144,17 +148,24 @@ def leave_one_out_tokens(rewards: Array, mask: Array, groups: Array | int) -> Ar
     Ganqu Cui et al., "Process Reinforcement through Implicit Rewards", arXiv 2502.01456, repository
     PRIME-RL/PRIME.
     """
-    r, xp, dtype = floating(rewards, "rewards", ndim=2)
-    keep = boolean(mask, r, "mask", tuple(r.shape))
-    r = xp.where(keep, r, 0.0)
-    check_finite(r, "rewards")
-    width = xp.sum(xp.astype(keep, r.dtype), axis=1)
-    means = xp.where(width > 0, xp.sum(r, axis=1) / xp.where(width > 0, width, 1.0), xp.nan)
+    rows = open_rows(rewards, mask, None)
+    factor, center = _baseline(row_sum(rows.rewards, rows.lengths), rows.lengths, groups)
+
+    def relative(lengths: Array, r: Array, factor: Array, center: Array) -> Array:
+        return rows.xp.repeat(factor, lengths) * (r - rows.xp.repeat(center, lengths))
+
+    return rows.close(rows.map(relative, factor, center))
+
+
+def _baseline(totals: Array, counts: Array, groups: Array | int) -> tuple[Array, Array]:
+    """Numbers of rows (n,) with which a reward becomes `factor · (reward − center)`, less those of the other rows."""
+    xp = namespace(totals)
+    filled = counts > 0
+    means = xp.where(filled, totals / xp.where(filled, xp.astype(counts, totals.dtype), 1.0), xp.nan)
     statistics = group_statistics(means, groups)
     k = statistics.count[statistics.codes]
     factor = xp.where(k > 1, k / xp.where(k > 1, k - 1, 1.0), 0.0)
-    center = xp.where(k > 0, statistics.mean[statistics.codes], 0.0)
-    return xp.astype(xp.where(keep, factor[:, None] * (r - center[:, None]), 0.0), dtype)
+    return factor, xp.where(k > 0, statistics.mean[statistics.codes], 0.0)
 
 
 def last_token(mask: Array) -> Array:
@@ -210,24 +221,44 @@ class DenseLeaveOneOut(StepEstimator):
     def of_steps(
         self, signal: Signal, steps: Steps, groups: NDArray[np.integer[Any]], mask: NDArray[Any]
     ) -> NDArray[np.floating[Any]]:
-        ok, result = signal.ok, np.zeros(mask.shape, dtype=self.dtype)
-        process = spread_steps(steps.values, steps.spans, mask, steps.offsets, share="last")[ok]
-        returns = self._returns(process, signal.outcome[ok], mask[ok], groups[ok])
-        result[ok] = whiten(returns, mask[ok]) if self.whitened else returns
+        keep = boolean(mask, mask, "mask", (len(signal), mask.shape[-1])) & signal.ok[:, None]
+        lengths = np.count_nonzero(keep, axis=1)
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        filled = lengths > 0
+        relative = self._process(steps, keep, lengths, groups)
+        factor, center = _baseline(np.where(signal.ok, signal.outcome, 0.0), filled, groups)
+        outcome = self.outcome_weight * (factor * (signal.outcome - center))[filled]
+        last = offsets[1:][filled] - 1
+        if self.discount == self.outcome_discount:
+            relative[last] += outcome
+            returns = discounted_returns(relative, self.discount, offsets=offsets)
+        else:
+            final = np.zeros_like(relative)
+            final[last] = outcome
+            returns = discounted_returns(relative, self.discount, offsets=offsets)
+            returns += discounted_returns(final, self.outcome_discount, offsets=offsets)
+        result = np.zeros(mask.shape, dtype=self.dtype)
+        returns = returns.astype(self.dtype, copy=False)
+        result[keep] = whiten(returns[None])[0] if self.whitened else returns
         return result
 
-    def _returns(
+    def _process(
         self,
-        process: NDArray[np.float64],
-        outcome: NDArray[np.float64],
-        mask: NDArray[Any],
+        steps: Steps,
+        keep: NDArray[np.bool_],
+        lengths: NDArray[np.int64],
         groups: NDArray[np.integer[Any]],
     ) -> NDArray[np.float64]:
-        """Returns (k, T) of both sources together."""
+        """Weighted process rewards of the tokens that count, end to end, less the baseline."""
+        spans = check_spans(steps.spans, "spans", high=keep.shape[1])
+        spans = tokens_before(keep, steps.row[:, None], spans)
+        filled = spans[:, 1] > spans[:, 0]
+        values = np.where(filled, steps.values, 0.0)
         if self.bounded:
-            process = unit_returns(process, mask)
-        last = last_token(mask)
-        relative = leave_one_out_tokens(process, mask, groups)
-        final = leave_one_out_tokens(last * outcome[:, None], last, groups)
-        returns = self.process_weight * discounted_returns(relative, self.discount, mask)
-        return returns + self.outcome_weight * discounted_returns(final, self.outcome_discount, mask)
+            values = unit_returns(values, offsets=steps.offsets)
+        totals = np.bincount(steps.row, weights=values, minlength=lengths.size)
+        factor, center = _baseline(totals, lengths, groups)
+        factor *= self.process_weight
+        relative = np.repeat(-factor * center, lengths)
+        relative[spans[filled, 1] - 1] += (factor[steps.row] * values)[filled]
+        return relative

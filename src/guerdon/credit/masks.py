@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from guerdon.shape.arrays import Array, boolean, namespace
 
 
@@ -32,3 +37,15 @@ def segment_mask(lengths: Array, policy: Array) -> Array:
     if lengths.ndim != 1 or not xp.isdtype(lengths.dtype, "integral") or bool(xp.any(lengths < 0)):
         raise ValueError(f"lengths: expected integers (m,) of at least 0, got {lengths!r}")
     return xp.repeat(boolean(policy, lengths, "policy", (lengths.shape[0],)), lengths)
+
+
+def tokens_before(
+    mask: NDArray[np.bool_], row: NDArray[np.integer[Any]], column: NDArray[np.integer[Any]]
+) -> NDArray[np.int64]:
+    """How many tokens of the mask (n, T), rows end to end, stand before a column in [0, T] of a row.
+
+    `row` and `column` broadcast, and the result has their shape. Where two columns of a row are the ends of a span, the
+    difference is the number of its tokens in the mask.
+    """
+    place: NDArray[np.int64] = row * mask.shape[1] + column
+    return np.searchsorted(np.flatnonzero(mask), place)

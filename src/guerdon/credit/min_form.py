@@ -20,10 +20,11 @@ from guerdon.credit.leave_one_out import (
     leave_one_out_average,
     leave_one_out_steps,
 )
+from guerdon.credit.masks import tokens_before
 from guerdon.credit.returns import discounted_returns, open_rows
 from guerdon.credit.spread import spread_steps
 from guerdon.shape.arrays import Array, boolean, check_finite, check_spans, floating
-from guerdon.shape.statistics import segment_max, segment_sum
+from guerdon.shape.rows import row_min, row_sum
 
 Form: TypeAlias = Literal["sum", "min"]
 FORMS: tuple[Form, ...] = ("sum", "min")
@@ -65,13 +66,7 @@ def min_form_returns(rewards: Array, mask: Array | None = None, *, offsets: Arra
     Reasoning", arXiv 2504.15275, repository CJReinforce/PURE.
     """
     rows = open_rows(rewards, mask, offsets)
-    xp, lowest, row, longest, reach = rows.xp, rows.rewards, rows.index, rows.longest, 1
-    while reach < longest:
-        ahead = xp.minimum(lowest[:-reach], lowest[reach:])
-        same_row = row[:-reach] == row[reach:]
-        lowest = xp.concat([xp.where(same_row, ahead, lowest[:-reach]), lowest[-reach:]])
-        reach *= 2
-    return rows.close(lowest)
+    return rows.close(rows.scan("minimum"))
 
 
 def softmin_rewards(
@@ -102,10 +97,13 @@ def softmin_rewards(
     """
     check_number(temperature, "temperature", above=0.0)
     rows = open_rows(rewards, mask, offsets)
-    xp, r, row, n = rows.xp, rows.rewards, rows.index, rows.lengths.shape[0]
-    lowest = -segment_max(-r, row, n)[row]
-    weight = xp.exp((lowest - r) / temperature)
-    return rows.close(weight / segment_sum(weight, row, n)[row] * r)
+    xp = rows.xp
+
+    def weigh(lengths: Array, r: Array) -> Array:
+        weight = xp.exp((xp.repeat(row_min(r, lengths), lengths) - r) / temperature)
+        return weight * r / xp.repeat(row_sum(weight, lengths), lengths)
+
+    return rows.close(rows.map(weigh))
 
 
 def dense_return_advantages(
@@ -152,13 +150,15 @@ def dense_return_advantages(
 class MinForm(StepEstimator):
     """Min-form credit of step rewards, and the leave-one-out advantage of the outcome.
 
-        r*  = softmin_rewards(r, temperature)             over the steps of a sample
+        r*  = softmin_rewards(r, temperature)             over the steps of a sample; r itself for `form="sum"`
         r'  = leave_one_out_steps(r*, baseline)
         A_t = outcome_weight · A + Σ_{k≥k(t)} r'_k        k(t): the first step that ends after token t
 
     `A` is the outcome less the mean of the others of the group. Steps are taken in the order of their ends; a token
     after the last one gets the outcome's part alone. Nothing is whitened. A sample alone in its group has the
     outcome advantage 0, and with a baseline the step rewards 0 too.
+
+    `form="sum"` is what the min form is compared with: the same baselines, and returns that are sums.
 
     Needs the `spans` of the dense values in tokens, unless their unit is `token` or `time_step`. Raises `ValueError`
     where they are missing or the signal has no dense channel though samples were scored.
@@ -171,11 +171,13 @@ class MinForm(StepEstimator):
     temperature: float = 0.1
     baseline: StepBaseline = "token"
     outcome_weight: float = 1.0
+    form: Form = "min"
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
         check_number(self.temperature, "temperature", above=0.0)
         check_choice(self.baseline, "baseline", STEP_BASELINES)
+        check_choice(self.form, "form", FORMS)
         check_number(self.outcome_weight, "outcome_weight")
         check_dtype(self.dtype)
 
@@ -184,14 +186,17 @@ class MinForm(StepEstimator):
     ) -> NDArray[np.floating[Any]]:
         outcome = group_relative(signal.outcome, groups, baseline="leave_one_out", scale="none")
         spans = check_spans(steps.spans, "spans", high=mask.shape[1])
-        counted = np.pad(np.cumsum(mask != 0, axis=1), ((0, 0), (1, 0)))
+        counted = tokens_before(mask != 0, steps.row[:, None], spans)
+        rewards = steps.values
+        if self.form == "min":
+            rewards = softmin_rewards(rewards, self.temperature, offsets=steps.offsets)
         relative = leave_one_out_steps(
-            softmin_rewards(steps.values, self.temperature, offsets=steps.offsets),
+            rewards,
             steps.offsets,
             groups,
             baseline=self.baseline,
-            tokens=counted[steps.row, spans[:, 1]] - counted[steps.row, spans[:, 0]],
-            lengths=np.where(signal.ok, counted[:, -1], 0),
+            tokens=counted[:, 1] - counted[:, 0],
+            lengths=np.where(signal.ok, np.count_nonzero(mask, axis=1), 0),
         )
         returns = discounted_returns(relative, 1.0, offsets=steps.offsets)
         base = self.outcome_weight * outcome

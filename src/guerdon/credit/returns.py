@@ -12,6 +12,7 @@ no influence. Ragged: flat arrays (m,) with `offsets` (n+1,); row i owns `[offse
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from guerdon.shape.arrays import (
     device,
     floating,
 )
+from guerdon.shape.rows import Operation, by_rows, scan_to_end
 
 
 def discounted_returns(
@@ -55,9 +57,11 @@ def discounted_returns(
             exists, or both `mask` and `offsets`.
     """
     rows = open_rows(rewards, mask, offsets)
-    return rows.close(
-        rows.solve(rows.rewards, rows.unit_interval(discount, "discount"), rows.after(bootstrap))
-    )
+    after = rows.after(bootstrap)
+    if getattr(discount, "ndim", 0) == 0 and discount == 1:
+        sums = rows.scan("add")
+        return rows.close(sums if bootstrap is None else sums + rows.beside(after))
+    return rows.close(rows.solve(rows.rewards, rows.unit_interval(discount, "discount"), after))
 
 
 def lambda_returns(
@@ -162,11 +166,17 @@ class Rows:
         check_finite(moved, "bootstrap")
         return moved
 
-    @property
-    def index(self) -> Array:
-        """The row that each step belongs to."""
-        n = self.lengths.shape[0]
-        return self.xp.repeat(self.xp.arange(n, device=device(self.rewards)), self.lengths)
+    def beside(self, numbers: Array) -> Array:
+        """One number a row (rows,), at each of its steps."""
+        return self.xp.repeat(numbers, self.lengths)
+
+    def scan(self, operation: Operation) -> Array:
+        """`scan_to_end` of the rewards, which are gone then where a mask made them a copy."""
+        return scan_to_end(self.rewards, self.lengths, operation, overwrite=self.mask is not None)
+
+    def map(self, kernel: Callable[..., Array], *numbers: Array) -> Array:
+        """`by_rows` of the rewards, which are gone then where a mask made them a copy."""
+        return by_rows(kernel, self.lengths, (self.rewards,), numbers, overwrite=self.mask is not None)
 
     @property
     def longest(self) -> int:
@@ -203,7 +213,7 @@ class Rows:
 
     def close(self, flat: Array) -> Array:
         """Back to the caller's shape and dtype, with 0 outside the mask."""
-        flat = self.xp.astype(flat, self.dtype)
+        flat = self.xp.astype(flat, self.dtype, copy=False)
         if self.mask is None:
             return flat.reshape(self.shape)
         padded = self.xp.zeros(self.shape, dtype=self.dtype, device=device(flat))
@@ -227,7 +237,7 @@ def open_rows(rewards: Array, mask: Array | None, offsets: Array | None) -> Rows
             lengths = xp.full(shape[0], shape[1], dtype=xp.int64, device=device(r))
         else:
             mask = boolean(mask, r, "mask", shape)
-            lengths = xp.sum(xp.astype(mask, xp.int64), axis=1)
+            lengths = xp.sum(mask, axis=1, dtype=xp.int64)
     flat = r.reshape(-1) if mask is None else r[mask]
     check_finite(flat, "rewards")
     return Rows(xp, flat, dtype, shape, mask, lengths)

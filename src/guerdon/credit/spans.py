@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guerdon.shape.arrays import Array, check_offsets, check_spans, companion, device, namespace
+from guerdon.shape.rows import row_index
 
 
 def token_spans(spans: Array, offsets: Array, tokens: Array, token_offsets: Array | None = None) -> Array:
@@ -35,7 +36,7 @@ def token_spans(spans: Array, offsets: Array, tokens: Array, token_offsets: Arra
     n = offsets.shape[0] - 1
     chars, bounds = _token_rows(tokens, token_offsets, spans, n)
     place = xp.arange(chars.shape[0], device=device(spans))
-    row = xp.repeat(xp.arange(n, device=device(spans)), bounds[1:] - bounds[:-1])
+    row = row_index(bounds[1:] - bounds[:-1])
     wide = chars[:, 1] > chars[:, 0]
     first, row, place = chars[wide, 0], row[wide], (place - bounds[:-1][row])[wide]
     if bool(xp.any((first[1:] < first[:-1]) & (row[1:] == row[:-1]))):
@@ -45,7 +46,7 @@ def token_spans(spans: Array, offsets: Array, tokens: Array, token_offsets: Arra
     ends = (array for array in (first, spans[:, 1]) if array.shape[0])
     stride = 1 + max((int(xp.max(array)) for array in ends), default=0)
     key = row * stride + first
-    span_row = xp.repeat(xp.arange(n, device=device(spans)), offsets[1:] - offsets[:-1])
+    span_row = row_index(offsets[1:] - offsets[:-1])
     low = xp.searchsorted(key, span_row * stride + spans[:, 0])
     high = xp.searchsorted(key, span_row * stride + spans[:, 1])
     filled = high > low

@@ -16,6 +16,7 @@ from guerdon.shape.arrays import (
     floating,
     namespace,
 )
+from guerdon.shape.rows import row_index
 from guerdon.shape.statistics import segment_sum
 
 Share: TypeAlias = Literal["each", "last", "mean"]
@@ -93,7 +94,7 @@ def spread_steps(
         level = xp.astype(companion(base, v, "base", (n,)), v.dtype)
         check_finite(level, "base")
 
-    row = xp.repeat(xp.arange(n, device=device(v)), bounds[1:] - bounds[:-1])
+    row = row_index(bounds[1:] - bounds[:-1])
     start, end = row * width + edges[:, 0], row * width + edges[:, 1]
     filled = end > start
     if share != "each":

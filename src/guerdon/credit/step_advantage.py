@@ -51,11 +51,10 @@ def step_advantages(
     xp, values = rows.xp, rows.rewards
     before = xp.astype(companion(initial, values, "initial", tuple(rows.lengths.shape)), values.dtype)
     check_finite(before, "initial")
-    row = rows.index
-    if not values.shape[0]:
-        return rows.close(values)
-    first = xp.concat([xp.ones_like(row[:1], dtype=xp.bool), row[1:] != row[:-1]])
-    return rows.close(values - xp.where(first, before[row], xp.roll(values, 1)))
+    previous = xp.roll(values, 1)
+    filled = rows.lengths > 0
+    previous[(xp.cumulative_sum(rows.lengths) - rows.lengths)[filled]] = before[filled]
+    return rows.close(values - previous)
 
 
 def effective_rewards(q: Array, advantages: Array, alpha: float = 3.0) -> Array:

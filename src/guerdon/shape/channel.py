@@ -65,10 +65,12 @@ class ChannelTransform(Transform):
         dense = signal.dense
         if dense is None:
             return signal
-        values, _ = self.map(dense.values, groups[dense.row_index], context)
-        overflow = ~np.isfinite(values)
-        bad = np.bincount(dense.row_index[overflow], minlength=len(signal)) > 0
-        mapped = Dense(np.where(overflow, 0.0, values), dense.offsets, dense.spans, dense.unit)
+        values, _ = self.map(dense.values, np.repeat(groups, dense.lengths), context)
+        overflow, bad = ~np.isfinite(values), np.zeros(len(signal), dtype=np.bool_)
+        if overflow.any():
+            bad[dense.row_index[overflow]] = True
+            values = np.where(overflow, 0.0, values)
+        mapped = Dense(values, dense.offsets, dense.spans, dense.unit)
         return finite(
             np.where(bad, np.inf, signal.outcome),
             signal.status,

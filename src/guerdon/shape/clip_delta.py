@@ -13,6 +13,7 @@ from guerdon.core.signal import Signal
 from guerdon.core.transform import Transform
 from guerdon.shape.arrays import Array, check_finite, check_offsets, floating
 from guerdon.shape.channel import Channel, ChannelTransform, Floats
+from guerdon.shape.rows import by_rows
 
 
 def step_deltas(rewards: Array, offsets: Array) -> Array:
@@ -42,10 +43,16 @@ def step_deltas(rewards: Array, offsets: Array) -> Array:
     r, xp, dtype = floating(rewards, "rewards", ndim=1)
     check_finite(r, "rewards")
     bounds = check_offsets(offsets, r, "offsets", r.shape[0])
-    last = xp.zeros_like(r, dtype=xp.bool)
-    last[bounds[1:][bounds[1:] > bounds[:-1]] - 1] = True
-    following = xp.where(xp.roll(last, -1), 0.0, xp.roll(r, -1))
-    return xp.astype(xp.where(last, 0.0, r - following), dtype)
+
+    def deltas(lengths: Array, r: Array) -> Array:
+        ends = xp.cumulative_sum(lengths)
+        found = xp.concat([r[:-1] - r[1:], xp.zeros_like(r[:1])])
+        before_last = ends[lengths > 1] - 2
+        found[before_last] = r[before_last]
+        found[ends[lengths > 0] - 1] = 0.0
+        return found
+
+    return xp.astype(by_rows(deltas, bounds[1:] - bounds[:-1], (r,)), dtype, copy=False)
 
 
 @register("step_clip", kind="transform", example="{transform: step_clip, threshold: 0.5}")
@@ -69,7 +76,8 @@ class StepClip(ChannelTransform):
         self.threshold = check_number(threshold, "step_clip.threshold")
 
     def map(self, values: Floats, groups: NDArray[np.int64], context: Context) -> tuple[Floats, None]:
-        return np.minimum(values - self.threshold, 0.0), None
+        above = values - self.threshold
+        return np.minimum(above, 0.0, out=above), None
 
 
 @register("step_delta", kind="transform", example="{transform: step_delta}")
@@ -89,9 +97,10 @@ class StepDelta(Transform):
         dense = signal.dense
         if dense is None:
             return signal
-        order = np.arange(dense.values.size)
-        if dense.spans is not None:
+        if dense.spans is None:
+            shaped = step_deltas(dense.values, dense.offsets)
+        else:
             order = np.lexsort((dense.spans[:, 1], dense.row_index))
-        shaped = np.empty_like(dense.values)
-        shaped[order] = step_deltas(dense.values[order], dense.offsets)
+            shaped = np.empty_like(dense.values)
+            shaped[order] = step_deltas(dense.values[order], dense.offsets)
         return signal.replace(dense=Dense(shaped, dense.offsets, dense.spans, dense.unit))
