@@ -85,13 +85,15 @@ def test_a_model_in_training_is_scored_without_dropout_and_left_in_training(star
         np.testing.assert_allclose(values, expected, atol=1e-5)
 
 
-def test_a_model_that_was_trained_further_is_another_one():
-    model = copy.deepcopy(raw_model()[0])
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_model_that_was_trained_further_is_another_one(fused, dtype):
+    model = copy.deepcopy(raw_model()[0]).to(dtype)
     source = CausalLogProbs(model, raw_model()[1])
     before = ImplicitReward(source, source).fingerprint()
     assert ImplicitReward(source, source).fingerprint() == before
     model(torch.ones(1, 2, dtype=torch.long)).logits.sum().backward()
-    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    torch.optim.AdamW(model.parameters(), lr=0.1, fused=fused).step()
     assert ImplicitReward(source, source).fingerprint() != before
 
 

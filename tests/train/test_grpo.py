@@ -18,6 +18,7 @@ from guerdon.core.io import from_table, read_table
 from guerdon.credit import Estimator
 from guerdon.engine.run import Engine
 from guerdon.lab import TRAINING, Arithmetic, WorldEnv
+from guerdon.models import CausalLogProbs, ImplicitReward, SelfAligned
 from guerdon.train import Rollout, TrainConfig, run
 from tests.lab.policies import raw_policy, warm_policy
 
@@ -417,3 +418,62 @@ def test_configurations_are_checked(tmp_path: Path) -> None:
         run(TrainConfig(**(given | {"out": tmp_path / "new", "data": [{"prompt": 3}]})))
     with pytest.raises(guerdon.core.registry.UnknownName, match="unknown credit 'grop'; did you mean 'grpo'"):
         run(TrainConfig(**(given | {"out": tmp_path / "new"}), credit="grop"))
+
+
+# -- the live policy -----------------------------------------------------------------------------------------------
+
+
+class Watched(SelfAligned):
+    """Remembers the policy that it was given, in which mode its model was, and its fingerprint."""
+
+    def __init__(self) -> None:
+        super().__init__(placeholder="and")
+        self.seen = list[tuple[Any, bool, str]]()
+
+    def score_batch(self, samples: Sequence[Any], context: Context) -> Signal:
+        policy: Any = context.policy
+        signal = super().score_batch(samples, context)
+        self.seen.append((policy, policy.model.training, policy.fingerprint()))
+        return signal
+
+
+def test_a_reward_can_ask_the_model_in_training(tmp_path: Path) -> None:
+    reward = Watched()
+    trainer, _, rollouts = trained(reward, tmp_path, steps=3)
+    assert all(rollout.signal.ok.all() for rollout in rollouts)
+    assert len({round(float(value), 6) for rollout in rollouts for value in rollout.signal.outcome}) > 4
+    policies, modes, fingerprints = zip(*reward.seen, strict=True)
+    assert all(policy is policies[0] for policy in policies)
+    assert policies[0].model is trainer.accelerator.unwrap_model(trainer.model)
+    assert all(modes)
+    assert len(set(fingerprints)) == 3
+    # The weights that generated the first batch, read from the disk again, give its values.
+    (first, *_) = rollouts
+    start = CausalLogProbs(str(raw_policy()), device="cpu")
+    expected = SelfAligned(start, placeholder="and")(first.samples)
+    np.testing.assert_allclose(first.signal.outcome, expected.outcome, atol=1e-4)
+    later = SelfAligned(start, placeholder="and")(rollouts[2].samples)
+    assert np.abs(rollouts[2].signal.outcome - later.outcome).max() > 1e-4
+
+
+def test_an_implicit_reward_is_relative_to_the_model_in_training(tmp_path: Path) -> None:
+    start = CausalLogProbs(str(raw_policy()), device="cpu")
+    reward = Length() + ImplicitReward(start, unit="response")
+    _, _, rollouts = trained(reward, tmp_path, steps=2, config={"learning_rate": 1e-2})
+    same, moved = (np.abs(rollout.signal.parts["implicit_reward"].outcome).max() for rollout in rollouts)
+    assert same < 1e-5
+    assert moved > 1e-3
+
+
+def test_a_slow_tokenizer_leaves_other_rewards_alone(tmp_path: Path) -> None:
+    class Blind(Reward):
+        name = "blind"
+
+        def score(self, sample: Chat, context: Context) -> float:
+            return float(context.policy is None)
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(raw_policy())
+    slow = type("Slow", (type(tokenizer),), {"is_fast": property(lambda self: False)})
+    tokenizer.__class__ = slow
+    _, _, (rollout,) = trained(Blind(), tmp_path, processing_class=tokenizer)
+    assert (rollout.signal.outcome == 1.0).all()

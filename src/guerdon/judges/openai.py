@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from email.utils import parsedate_to_datetime
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from guerdon.core.checks import check_number
-from guerdon.core.extras import need
 from guerdon.core.guarded import explain
 from guerdon.core.messages import Message, check_messages
+from guerdon.engine.http import Endpoint, EndpointError, excerpt
 from guerdon.judges.chat import ModelError, Reply, Usage, check_request
 
 if TYPE_CHECKING:
@@ -23,8 +17,6 @@ if TYPE_CHECKING:
     from guerdon.judges.chat import Sampling
 
 _SENT = ("role", "content", "name", "tool_call_id", "tool_calls")
-_TEMPORARY = (408, 409, 425, 429)
-_LONGEST_WAIT = 120.0
 
 
 class OpenAIChat:
@@ -58,17 +50,11 @@ class OpenAIChat:
         backoff: float = 0.5,
         body: Mapping[str, Any] | None = None,
     ) -> None:
-        address = urlsplit(base_url)
-        if address.password or address.username:
-            raise ValueError("base_url: expected an address without user and password; pass api_key")
-        if address.scheme not in ("http", "https") or not address.hostname:
-            raise ValueError(f"base_url: expected http://… or https://…, got {base_url!r}")
-        self.base_url, self.model = base_url.rstrip("/"), model
-        self.timeout = check_number(timeout, "timeout", above=0)
-        self.retries = int(check_number(retries, "retries", 0))
-        self.backoff = check_number(backoff, "backoff", 0)
+        self._endpoint = Endpoint(
+            base_url, "chat/completions", api_key=api_key, timeout=timeout, retries=retries, backoff=backoff
+        )
+        self.base_url, self.model = self._endpoint.base_url, model
         self.body = dict(body or {})
-        self._api_key = api_key
 
     def __repr__(self) -> str:
         return f"OpenAIChat({self.base_url!r}, {self.model!r}, body={self.body!r})"
@@ -81,8 +67,6 @@ class OpenAIChat:
         **sampling: Unpack[Sampling],
     ) -> Reply:
         """The next assistant turn of this dialogue."""
-        from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
-
         check_request(messages, sampling)
         request = {**self.body, "model": self.model, "messages": [_sent(m) for m in messages], **sampling}
         if tools:
@@ -91,91 +75,14 @@ class OpenAIChat:
             data = json.dumps(request, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
             raise ValueError(f"messages: expected what JSON has a form for: {error}") from None
-        attempts = AsyncRetrying(
-            retry=retry_if_exception_type(_Temporary),
-            stop=stop_after_attempt(self.retries + 1),
-            wait=self._wait,
-            reraise=True,
-        )
         try:
-            return await attempts(self._post, data)
-        except ModelError as error:
-            tries = attempts.statistics["attempt_number"]
-            after = f" (after {tries} tries)" if tries > 1 else ""
-            raise ModelError(f"{self.model}: {error}{after}", error.status) from error.__cause__
-
-    def _wait(self, state: Any) -> float:
-        from tenacity import wait_random_exponential
-
-        asked = state.outcome.exception().retry_after
-        return max(asked, wait_random_exponential(multiplier=self.backoff, max=60)(state))
-
-    async def _post(self, data: bytes) -> Reply:
-        httpx = need("httpx", "serve")
-        key = self._key()
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
-        client = await _client()
-        url = f"{self.base_url}/chat/completions"
-        try:
-            # httpx limits the silence between two packets; a server that trickles would never run out of that.
-            response = await asyncio.wait_for(client.post(url, content=data, headers=headers), self.timeout)
-        except asyncio.TimeoutError:
-            raise _Temporary(f"no answer within {self.timeout:g} s") from None
-        except httpx.RequestError as error:
-            raise _Temporary(explain(error)) from error
-        if response.status_code == 200:
-            return read_completion(response.content)
-        text = response.text.replace(key, "***") if key else response.text
-        reason = f"HTTP {response.status_code}: {' '.join(text.split())[:500]}"
-        wait = _retry_after(response.headers.get("retry-after", ""))
-        temporary = response.status_code in _TEMPORARY or response.status_code >= 500
-        if temporary and wait <= _LONGEST_WAIT:
-            raise _Temporary(reason, response.status_code, wait)
-        raise ModelError(reason, response.status_code)
-
-    def _key(self) -> str:
-        key = (self._api_key or os.environ.get("OPENAI_API_KEY", "")).strip()
-        # Refused here, since the HTTP library quotes a header that it can't send.
-        if not (key.isascii() and key.isprintable()):
-            raise ModelError("api_key: expected printable ASCII")
-        return key
-
-
-async def _client() -> Any:
-    """The HTTP client of the running loop: connections can't be used from another one."""
-    loop = asyncio.get_running_loop()
-    if loop not in _clients:
-        opened = _opened(loop)
-        _clients[loop] = opened, await anext(opened)
-    return _clients[loop][1]
-
-
-async def _opened(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[Any, None]:
-    """A client that is closed with the loop, since a loop closes its generators at its end."""
-    httpx = need("httpx", "serve")
-    # How many requests run at once is up to the caller; one that waits for a free connection would time out.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-    try:
-        async with httpx.AsyncClient(timeout=None, limits=limits) as client:
-            yield client
-    finally:
-        del _clients[loop]
-
-
-_clients: dict[asyncio.AbstractEventLoop, tuple[AsyncGenerator[Any, None], Any]] = {}
-
-
-class _Temporary(ModelError):
-    """It may work the next time, after `retry_after` seconds."""
-
-    def __init__(self, reason: str, status: int | None = None, retry_after: float = 0.0) -> None:
-        super().__init__(reason, status)
-        self.retry_after = retry_after
+            return read_completion(await self._endpoint.post(data))
+        except (EndpointError, ModelError) as error:
+            raise ModelError(f"{self.model}: {error}", error.status) from error
 
 
 def read_completion(content: bytes) -> Reply:
     """The reply in the body of a chat completion. Raises `ModelError` where there is none."""
-    excerpt = " ".join(content[:500].decode("utf-8", "replace").split())
     try:
         answer: Any = json.loads(content)
         choice = answer["choices"][0]
@@ -186,7 +93,9 @@ def read_completion(content: bytes) -> Reply:
             raise TypeError(f"tool_calls: expected a list, got {type(message['tool_calls']).__name__}")
         return Reply(message, _usage(answer.get("usage")), choice.get("finish_reason"))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(f"expected a chat completion, got {excerpt!r} ({explain(error)})", 200) from error
+        raise ModelError(
+            f"expected a chat completion, got {excerpt(content)!r} ({explain(error)})", 200
+        ) from error
 
 
 def _usage(usage: Any) -> Usage | None:
@@ -214,15 +123,3 @@ def _sent_call(call: Any) -> Any:
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     identity = {"id": call["id"]} if call.get("id") is not None else {}
     return {**identity, "type": "function", "function": {"name": function.get("name"), "arguments": text}}
-
-
-def _retry_after(header: str) -> float:
-    """Seconds that a `Retry-After` header, a number or a date, asks to wait; 0 where it can't be read."""
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
-        return 0.0

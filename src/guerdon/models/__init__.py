@@ -7,6 +7,7 @@ from guerdon.models.contrastive_prompts import ContrastiveTokenReward
 from guerdon.models.embedding import cosine_similarity, masked_mean
 from guerdon.models.encoder import TextEncoder
 from guerdon.models.encoding import ChatEncoder, CompletionTokens
+from guerdon.models.endpoint_log_probs import EndpointLogProbs
 from guerdon.models.first_error import FirstErrorF1, first_error, first_error_f1
 from guerdon.models.goal_conditioned import (
     filter_generation,
@@ -117,6 +118,7 @@ __all__ = [
     "ChatEncoder",
     "CompletionTokens",
     "ContrastiveTokenReward",
+    "EndpointLogProbs",
     "FirstErrorF1",
     "ImplicitReward",
     "LogProbs",

@@ -30,3 +30,17 @@ def padded(rows: Sequence[Sequence[int]], device: Any = None) -> tuple[Tensor, T
     ids = [[*row, *[0] * (width - len(row))] for row in rows]
     mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def token_log_probs(logits: Tensor, ids: Tensor, mask: Tensor, starts: Sequence[int]) -> Iterator[Tensor]:
+    """Of each row of a padded batch, `log softmax` of its tokens from its start on, float32 and differentiable.
+
+    Args:
+        logits: (n, T, V), of which those at t predict token t + 1.
+        ids, mask: (n, T) as `padded` gives them.
+        starts: of each row its first token that counts, at least 1.
+    """
+    for row, (start, length) in enumerate(zip(starts, mask.sum(1).tolist(), strict=True)):
+        # One row at a time in float32: a copy of all logits would be the largest thing in memory.
+        scores = logits[row, start - 1 : length - 1].float().log_softmax(-1)
+        yield scores.gather(-1, ids[row, start:length, None])[:, 0]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from guerdon.core.extras import need
 from guerdon.core.samples import Chat
-from guerdon.models.batches import padded
+from guerdon.models.batches import padded, token_log_probs
 from guerdon.models.encoding import ChatEncoder
 
 if TYPE_CHECKING:
@@ -69,11 +69,7 @@ def completion_log_probs(model: Any, rows: Sequence[TokenRow]) -> tuple[Tensor, 
     torch = need("torch", "train")
     ids, mask = padded([row.ids for row in rows], model.device)
     logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-    found = list[Any]()
-    for i, row in enumerate(rows):
-        # One row at a time in float32: a copy of all logits would be the largest thing in memory.
-        scores = logits[i, row.first - 1 : len(row.ids) - 1].float().log_softmax(-1)
-        found.append(scores.gather(-1, ids[i, row.first : len(row.ids), None])[:, 0])
+    found = list(token_log_probs(logits, ids, mask, [row.first for row in rows]))
     pad = torch.nn.utils.rnn.pad_sequence
     written = pad([torch.from_numpy(row.written) for row in rows], batch_first=True)
     return pad(found, batch_first=True), written.to(model.device)

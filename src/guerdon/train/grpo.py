@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from guerdon.core.samples import Chat
 from guerdon.core.signal import Signal, Status
 from guerdon.credit import Estimator, grpo, zero_variance_groups
 from guerdon.engine.run import Engine
+from guerdon.models.log_probs import CausalLogProbs
 from guerdon.train.columns import as_chats
 from guerdon.train.placement import place
 from guerdon.train.rollout import Rollout
@@ -27,7 +29,10 @@ class GRPOTrainer(TRLTrainer):
 
     Generation, tools, loss and everything else are TRL's; `options` are the keyword arguments of its trainer.
     Dataset columns reach the reward as `reference` (`reference`, `solution` or `answer`) and `extra`, with
-    the token ids in `extra["completion_ids"]`. The context has `step` and `total_steps`.
+    the token ids in `extra["completion_ids"]`. The context has `step`, `total_steps`, in `extra["training"]`
+    whether this is a batch of training and not of an evaluation, and, as `policy`, the `LogProbs` of the model in training, which works where the reward runs in this process. There is none
+    where its weights are sharded over processes (FSDP, DeepSpeed ZeRO-3), which can only be asked together,
+    or its tokenizer is a slow one.
 
     `reward`: a Reward, or an `Engine` around one for workers, a time limit or a cache (its owner closes it) ·
     `credit`: what turns the Signal of a batch into advantages (n, T); default `credit.grpo()` · `on_rollout`:
@@ -91,9 +96,20 @@ class GRPOTrainer(TRLTrainer):
         return torch.tensor(signal.total, dtype=torch.float32, device=self.accelerator.device)[:, None]
 
     def _score(self, samples: Sequence[Chat]) -> Signal:
+        step, total = self.state.global_step, self.state.max_steps
+        # A reward that learns from what it scores must not learn from an evaluation.
+        extra = {"training": self._mode == "train"}
         return self.engine.score(
-            samples, Context(step=self.state.global_step, total_steps=self.state.max_steps)
+            samples, Context(step=step, total_steps=total, policy=self._policy, extra=extra)
         )
+
+    @cached_property
+    def _policy(self) -> CausalLogProbs | None:
+        plugin = self.accelerator.state.deepspeed_plugin
+        sharded = self.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3)
+        if sharded or not self._tokenizer.is_fast:
+            return None
+        return CausalLogProbs(self.accelerator.unwrap_model(self.model), self._tokenizer)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output = super()._generate_and_score_completions(inputs)
