@@ -74,13 +74,6 @@ register_method(
     public="guerdon.models.OnlineImplicitReward",
 )
 register_method(
-    "t-reg",
-    title="T-REG: Preference Optimization with Token-Level Reward Regularization",
-    arxiv="2412.02685",
-    room="models",
-    public="guerdon.models.token_regularised_dpo",
-)
-register_method(
     "goal-conditioned-rm",
     title="Learning Goal-Conditioned Representations for Language Reward Models",
     arxiv="2407.13887",

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from guerdon.core.registry import register_method
 from guerdon.train.columns import as_chats
 from guerdon.train.flow_balance import flow_balance_loss, log_rewards, token_flow_balance_loss
 from guerdon.train.hidden_reward import TokenHiddenReward
+from guerdon.train.mixed_policy import mixed_policy_loss, off_policy_loss
 from guerdon.train.placement import place
 from guerdon.train.rollout import Rollout, write_rollout
 from guerdon.train.run import TrainConfig, run
+from guerdon.train.splicing import Draft, Guide, Recycled, Recycling, Repair, eligible, recycle, text_guide
 
 if TYPE_CHECKING:
     from guerdon.train.grpo import GRPOTrainer
+    from guerdon.train.recycling import RecyclingGRPOTrainer
+    from guerdon.train.token_regularised_dpo import TokenRegularisedDPOTrainer, with_token_rewards
+
+# These subclass TRL's trainers, which load torch: only where one is asked for.
+_LAZY = {
+    "GRPOTrainer": "guerdon.train.grpo",
+    "RecyclingGRPOTrainer": "guerdon.train.recycling",
+    "TokenRegularisedDPOTrainer": "guerdon.train.token_regularised_dpo",
+    "with_token_rewards": "guerdon.train.token_regularised_dpo",
+}
 
 register_method(
     "gflownet-prm",
@@ -31,25 +44,50 @@ register_method(
     public="guerdon.train.TokenHiddenReward",
 )
 
+register_method(
+    "scope-recycling",
+    title="Recycling Failures: Salvaging Exploration in RLVR via Fine-Grained Off-Policy Guidance",
+    arxiv="2602.24110",
+    room="train",
+    public="guerdon.train.recycle",
+)
+register_method(
+    "t-reg",
+    title="T-REG: Preference Optimization with Token-Level Reward Regularization",
+    arxiv="2412.02685",
+    room="train",
+    public="guerdon.train.TokenRegularisedDPOTrainer",
+)
+
 __all__ = [
-    "TokenHiddenReward",
+    "Draft",
     "GRPOTrainer",
+    "Guide",
+    "Recycled",
+    "Recycling",
+    "RecyclingGRPOTrainer",
+    "Repair",
     "Rollout",
+    "TokenHiddenReward",
+    "TokenRegularisedDPOTrainer",
     "TrainConfig",
     "as_chats",
+    "eligible",
     "flow_balance_loss",
     "log_rewards",
+    "mixed_policy_loss",
+    "off_policy_loss",
     "place",
+    "recycle",
     "run",
+    "text_guide",
     "token_flow_balance_loss",
+    "with_token_rewards",
     "write_rollout",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    # The trainer subclasses TRL's, so it loads torch: only where it is asked for.
-    if name == "GRPOTrainer":
-        from guerdon.train.grpo import GRPOTrainer
-
-        return GRPOTrainer
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -96,11 +96,16 @@ class GRPOTrainer(TRLTrainer):
         return torch.tensor(signal.total, dtype=torch.float32, device=self.accelerator.device)[:, None]
 
     def _score(self, samples: Sequence[Chat]) -> Signal:
-        step, total = self.state.global_step, self.state.max_steps
-        # A reward that learns from what it scores must not learn from an evaluation.
-        extra = {"training": self._mode == "train"}
-        return self.engine.score(
-            samples, Context(step=step, total_steps=total, policy=self._policy, extra=extra)
+        return self.engine.score(samples, self._context)
+
+    @property
+    def _context(self) -> Context:
+        return Context(
+            step=self.state.global_step,
+            total_steps=self.state.max_steps,
+            policy=self._policy,
+            # A reward that learns from what it scores must not learn from an evaluation.
+            extra={"training": self._mode == "train"},
         )
 
     @cached_property
