@@ -1,8 +1,8 @@
 """Tree search that expands many leaves together, against one node at a time, for the same number of model tokens.
 
-    python benchmarks/bench_search.py [--leaves 16] [--tokens 6000] [--layers 4] [--width 256] [--threads 1]
+    python benchmarks/bench_search.py [--leaves 8] [--tokens 2000] [--layers 2] [--width 128] [--threads 1]
 
-Both sides are `TreeSearch` over `CausalPolicy` with a Llama with random weights over 42 characters, whose steps are short
+Both sides are `TreeSearch` over `CausalPolicy` with a Llama with random weights over some 40 characters, whose steps are short
 lines, and a value that costs nothing. The search stops in the round in which it reaches the tokens, so wall time is
 divided by the tokens spent; best round.
 """
@@ -25,15 +25,14 @@ from guerdon.lab.policy import PAD, START, make_model
 from guerdon.steer import Budget, Steps, Tree, TreeSearch
 from guerdon.steer.causal_proposals import CausalPolicy
 
-PROMPT = "a problem of the usual length, with numbers such as 12 and 345, that asks for a few steps " * 2
+PROMPT = "what is 12 times 345"
 
 
 def small_model(layers: int, width: int, device: str) -> tuple[Any, Any]:
     tokenizer = character_tokenizer([string.ascii_lowercase + string.digits + "\n ,", PROMPT])
-    model = make_model(tokenizer, 0, layers=layers, width=width).to(device)
-    generation: Any = model.generation_config
-    generation.suppress_tokens = tokenizer.convert_tokens_to_ids([PAD, START])
-    return model, tokenizer
+    model: Any = make_model(tokenizer, 0, layers=layers, width=width)
+    model.generation_config.suppress_tokens = tokenizer.convert_tokens_to_ids([PAD, START])
+    return model.to(device), tokenizer
 
 
 def noise(prefixes: Sequence[Steps]) -> list[float]:
@@ -44,10 +43,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--leaves", type=int, default=16)
-    parser.add_argument("--tokens", type=int, default=6000)
-    parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--leaves", type=int, default=8)
+    parser.add_argument("--tokens", type=int, default=2000)
+    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=2)

@@ -3,6 +3,9 @@
 from guerdon.core.registry import register_method
 from guerdon.steer.aggregate import AGGREGATIONS, Aggregation, aggregate, aggregate_rows
 from guerdon.steer.beam import Beams, BeamSearch
+from guerdon.steer.causal_proposals import CausalPolicy
+from guerdon.steer.chat_proposals import ask_step, chat_proposals
+from guerdon.steer.journal import JournalMismatch, SearchJournal
 from guerdon.steer.proposals import (
     Budget,
     Evaluate,
@@ -14,6 +17,7 @@ from guerdon.steer.proposals import (
     progress_value,
     value_by,
 )
+from guerdon.steer.sampling import Samples, sample_solutions
 from guerdon.steer.select import (
     Vote,
     best_of_n,
@@ -47,11 +51,15 @@ __all__ = [
     "BeamSearch",
     "Beams",
     "Budget",
+    "CausalPolicy",
     "Evaluate",
+    "JournalMismatch",
     "Node",
     "Partial",
     "Proposal",
     "Propose",
+    "Samples",
+    "SearchJournal",
     "Spent",
     "Steps",
     "Tree",
@@ -59,14 +67,17 @@ __all__ = [
     "Vote",
     "aggregate",
     "aggregate_rows",
+    "ask_step",
     "back_propagate",
     "best_of_n",
+    "chat_proposals",
     "distance_values",
     "maj_at_k",
     "majority_vote",
     "progress_value",
     "rm_at_k",
     "rollout_update",
+    "sample_solutions",
     "top_k",
     "uct_scores",
     "value_by",

@@ -89,30 +89,29 @@ class Spent(NamedTuple):
         return self._replace(**{name: getattr(self, name) + count for name, count in more.items()})
 
 
-class Expander:
-    """Asks a policy and a value function for one search, and keeps count.
+class Asker:
+    """Asks a policy for one search, and keeps count. Randomness comes from `seed` alone."""
 
-    A solution so far is evaluated once, however often a policy comes to it. Randomness comes from `seed` alone.
-    """
-
-    def __init__(self, propose: Propose, evaluate: Evaluate, budget: Budget, seed: int) -> None:
+    def __init__(self, propose: Propose, budget: Budget, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         self.spent = Spent()
-        self._propose, self._evaluate, self._budget = propose, evaluate, budget
-        self._values = dict[Steps, float]()
+        self._propose, self._budget = propose, budget
 
     def affords(self, calls: int) -> bool:
         """Whether the budget allows that many calls more."""
+        return self.affordable(calls) == calls
+
+    def affordable(self, calls: int) -> int:
+        """How many of these calls the budget allows."""
         limit, spent = self._budget, self.spent
-        return (limit.calls is None or spent.calls + calls <= limit.calls) and (
-            limit.tokens is None or spent.tokens < limit.tokens
-        )
+        if limit.tokens is not None and spent.tokens >= limit.tokens:
+            return 0
+        return calls if limit.calls is None else min(calls, int(limit.calls) - spent.calls)
 
-    def expand(self, prefixes: Sequence[Steps], width: int) -> list[list[Partial]]:
-        """The different continuations of each prefix that have a value; one call of policy and value function each.
+    def ask(self, prefixes: Sequence[Steps], width: int) -> list[dict[Steps, bool]]:
+        """The different continuations of each prefix, and whether each is finished; one call of the policy.
 
-        Raises `ValueError` where the policy answers for another number of prefixes or with more than `width` steps, or
-        the value function not with a finite number or NaN for each.
+        Raises `ValueError` where the policy answers for another number of prefixes or with more than `width` steps.
         """
         proposed = self._propose(prefixes, width, self.rng)
         if len(proposed) != len(prefixes) or any(len(steps) > width for steps in proposed):
@@ -121,8 +120,27 @@ class Expander:
                 f"propose: expected up to {width} steps for {len(prefixes)} prefixes, got {counts}"
             )
         tokens = sum(proposal.tokens for steps in proposed for proposal in steps)
-        children = [_join(prefix, steps) for prefix, steps in zip(prefixes, proposed, strict=True)]
         self.spent = self.spent.plus(calls=width * len(prefixes), tokens=tokens)
+        return [_join(prefix, steps) for prefix, steps in zip(prefixes, proposed, strict=True)]
+
+
+class Expander(Asker):
+    """Asks a policy and a value function for one search, and keeps count.
+
+    A solution so far is evaluated once, however often a policy comes to it.
+    """
+
+    def __init__(self, propose: Propose, evaluate: Evaluate, budget: Budget, seed: int) -> None:
+        super().__init__(propose, budget, seed)
+        self._evaluate = evaluate
+        self._values = dict[Steps, float]()
+
+    def expand(self, prefixes: Sequence[Steps], width: int) -> list[list[Partial]]:
+        """The different continuations of each prefix that have a value; one call of policy and value function each.
+
+        Raises `ValueError` as `ask`, and where the value function doesn't give a finite number or NaN for each.
+        """
+        children = self.ask(prefixes, width)
         self._fill_values(steps for found in children for steps in found)
         return [
             [

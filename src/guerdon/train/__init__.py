@@ -13,6 +13,7 @@ from guerdon.train.mixed_policy import mixed_policy_loss, off_policy_loss
 from guerdon.train.placement import place
 from guerdon.train.rollout import Rollout, write_rollout
 from guerdon.train.run import TrainConfig, run
+from guerdon.train.self_training import Round, SearchedTask, SelfTrained, SelfTraining, ValueExample
 from guerdon.train.splicing import Draft, Guide, Recycled, Recycling, Repair, eligible, recycle, text_guide
 
 if TYPE_CHECKING:
@@ -68,9 +69,14 @@ __all__ = [
     "RecyclingGRPOTrainer",
     "Repair",
     "Rollout",
+    "Round",
+    "SearchedTask",
+    "SelfTrained",
+    "SelfTraining",
     "TokenHiddenReward",
     "TokenRegularisedDPOTrainer",
     "TrainConfig",
+    "ValueExample",
     "as_chats",
     "eligible",
     "flow_balance_loss",

@@ -1,0 +1,153 @@
+"""Next steps of solutions from a causal language model of the Hugging Face kind, many in one generation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from guerdon.core.checks import check_count, check_number
+from guerdon.core.extras import need
+from guerdon.core.messages import Message, with_parsed_calls
+from guerdon.models.completion_log_probs import evaluation_mode
+from guerdon.steer.proposals import Proposal, Propose, Steps
+
+
+class CausalPolicy:
+    """A policy that writes solutions step by step, as one turn of the assistant.
+
+    `model`: a folder, a Hugging Face id, or a loaded model, which then needs its `tokenizer` · `separator`: between
+    steps; a step is what the model writes up to it · `temperature`: of `p ∝ exp(z / temperature)`, 0 is greedy ·
+    `max_tokens`: of a step · `batch_size`: steps in one generation · `device`: for a model that is loaded here, by
+    default a GPU where there is one.
+
+    `proposals(prompt)` is a `Propose` for one problem. The prompt is rendered by the tokenizer's chat template, and
+    the turn that it opens goes on with `separator.join(steps) + separator`; without a template the prompt must be text
+    and is continued as it stands. All prefixes, each `width` times, are generated together, those of similar length
+    side by side. Proposals of one prefix may be equal.
+
+    A proposal is `finished` where the model ended its turn. A step that `max_tokens` cut off is proposed as it is. Its
+    `tokens` are those sampled, with the one that ended it. Texts join without loss: a solution's text is what the model
+    wrote, and a blank line is an empty step. A prefix that leaves no room for `max_tokens` in the model's positions has
+    no proposals.
+
+    Randomness is that of `rng` alone: equal prefixes, width, generator and `batch_size` give equal steps, and torch's
+    global generators stay as they were. Of the model's generation configuration what isn't about drawing still
+    counts. Needs `guerdon[train]`.
+
+    Raises `TypeError` for a loaded model without a tokenizer or, by `proposals`, for messages where there is no chat
+    template, and `ValueError` for an option out of range.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any = None,
+        *,
+        separator: str = "\n",
+        temperature: float = 1.0,
+        max_tokens: int = 256,
+        batch_size: int = 64,
+        device: str | None = None,
+    ) -> None:
+        torch, transformers = need("torch", "train"), need("transformers", "train")
+        if not separator:
+            raise ValueError("CausalPolicy.separator: expected text, got an empty one")
+        check_number(temperature, "CausalPolicy.temperature", low=0.0)
+        check_count(max_tokens, "CausalPolicy.max_tokens")
+        check_count(batch_size, "CausalPolicy.batch_size")
+        if isinstance(model, (str, Path)):
+            tokenizer = tokenizer or transformers.AutoTokenizer.from_pretrained(model)
+            model = transformers.AutoModelForCausalLM.from_pretrained(model, dtype="auto")
+            model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        elif tokenizer is None:
+            raise TypeError("tokenizer: a model that is loaded already needs one")
+        self.separator, self.temperature = separator, temperature
+        self.max_tokens, self.batch_size = max_tokens, batch_size
+        self._model, self._tokenizer = model, tokenizer
+        ends = model.generation_config.eos_token_id
+        self._ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
+        pad = tokenizer.pad_token_id
+        self._pad: int = min(self._ends, default=0) if pad is None else pad
+        limit = getattr(model.config, "max_position_embeddings", None)
+        self._room: float = limit - max_tokens if limit else np.inf
+
+    def proposals(self, prompt: str | Sequence[Message]) -> Propose:
+        """The policy as a search asks for it: steps that go on from the steps so far of this problem."""
+        opened = self._opened(prompt)
+
+        def propose(prefixes: Sequence[Steps], width: int, rng: np.random.Generator) -> list[list[Proposal]]:
+            texts = [opened + "".join(f"{step}{self.separator}" for step in steps) for steps in prefixes]
+            ids = self._tokenizer(texts, add_special_tokens=not self._tokenizer.chat_template)["input_ids"]
+            rows = [i for i, row in enumerate(ids) if len(row) <= self._room for _ in range(width)]
+            rows.sort(key=lambda i: len(ids[i]))
+            found: list[list[Proposal]] = [[] for _ in prefixes]
+            for start in range(0, len(rows), self.batch_size):
+                batch = rows[start : start + self.batch_size]
+                made = self._generate([ids[i] for i in batch], int(rng.integers(1 << 63)))
+                for i, written in zip(batch, made, strict=True):
+                    found[i].append(self._read(written))
+            return found
+
+        return propose
+
+    def _opened(self, prompt: str | Sequence[Message]) -> str:
+        if self._tokenizer.chat_template:
+            messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+            text: str = self._tokenizer.apply_chat_template(
+                [with_parsed_calls(message) for message in messages],
+                tokenize=False,
+                add_generation_prompt=True,
+            )
+        elif isinstance(prompt, str):
+            text = prompt
+        else:
+            raise TypeError("prompt: the tokenizer has no chat template; expected text, got messages")
+        return text.encode("utf-8", "replace").decode()
+
+    def _generate(self, prompts: Sequence[Sequence[int]], seed: int) -> list[list[int]]:
+        """What is written after each prompt: tokens up to and with the end of the step, then padding."""
+        torch = need("torch", "train")
+        width, device = max(map(len, prompts)), self._model.device
+        ids = [[self._pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        drawing: dict[str, Any] = {"do_sample": False}
+        if self.temperature:
+            drawing = {"do_sample": True, "temperature": self.temperature, "top_k": 0, "top_p": 1.0}
+        # `generate` draws from the global generators only.
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), evaluation_mode(self._model):
+            torch.manual_seed(seed)
+            made = self._model.generate(
+                input_ids=torch.tensor(ids, device=device),
+                attention_mask=torch.tensor(mask, device=device),
+                max_new_tokens=self.max_tokens,
+                pad_token_id=self._pad,
+                eos_token_id=sorted(self._ends) or None,
+                stopping_criteria=[self._separated(width)],
+                **drawing,
+            )
+        return made[:, width:].tolist()
+
+    def _separated(self, start: int) -> Callable[..., Any]:
+        """Which rows have the separator at the end of what was written from `start` on."""
+        torch = need("torch", "train")
+        # A token has a byte at least. The library's own criterion would also look into the prompt.
+        window = len(self.separator.encode())
+
+        def stopped(ids: Any, scores: Any, **_: Any) -> Any:
+            tails = self._tokenizer.batch_decode(ids[:, max(start, ids.shape[1] - window) :])
+            return torch.tensor([self.separator in tail for tail in tails], device=ids.device)
+
+        return stopped
+
+    def _read(self, written: Sequence[int]) -> Proposal:
+        length = next((i for i, token in enumerate(written) if token in self._ends), len(written))
+        ended = length < len(written)
+        while not ended and length and written[length - 1] == self._pad:
+            length -= 1
+        step, separator, _ = self._tokenizer.decode(written[:length]).partition(self.separator)
+        # Where padding is by the mark of an end, that stands behind a separator too.
+        finished = ended and not separator
+        return Proposal(step, length + finished, finished)
