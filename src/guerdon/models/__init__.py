@@ -1,5 +1,8 @@
 """Learned rewards: encoders, implicit rewards of language models, and losses that rewards are fitted with."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from guerdon.core.registry import register_method
 from guerdon.models.answer_probability import AnswerProbability, answer_probability
 from guerdon.models.completion_log_probs import TokenRow, completion_log_probs
@@ -19,6 +22,8 @@ from guerdon.models.goal_conditioned import (
     states_at,
     survivors,
 )
+from guerdon.models.goal_conditioned_fitting import GoalFit, fit_goal_conditioned
+from guerdon.models.goal_conditioned_reward import GoalConditionedReward
 from guerdon.models.hidden_states import CausalStates, TokenStates
 from guerdon.models.implicit_loss import dpo_loss, nca_loss, outcome_cross_entropy, paired_kto_loss
 from guerdon.models.implicit_reward import ImplicitReward
@@ -29,11 +34,15 @@ from guerdon.models.margin import implicit_reward_margin, logistic_loss, prefere
 from guerdon.models.online_implicit import OnlineImplicitReward
 from guerdon.models.path_faithfulness import PathFaithfulness, aligned_steps, path_faithfulness
 from guerdon.models.perplexity import log_perplexity
+from guerdon.models.process_reward import ProcessReward
 from guerdon.models.rollout_labels import group_label, rollout_labels, rollout_priority, success_rates
 from guerdon.models.self_aligned import SelfAligned, self_aligned_reward, without_question
 from guerdon.models.semantic import SemanticSimilarity
 from guerdon.models.step_examples import StepExample, chain_examples, rated_examples, tree_examples
+from guerdon.models.step_fitting import StepFit, fit_step_head
+from guerdon.models.step_labels import StepLabels, first_error_labels
 from guerdon.models.step_similarity import similarity_groups, step_similarity
+from guerdon.models.step_tokens import StepTokens
 from guerdon.models.step_tree import StepTree, compress_node, compress_randomly
 from guerdon.models.token_regularisation import (
     TokenRegularisedLoss,
@@ -43,6 +52,16 @@ from guerdon.models.token_regularisation import (
 )
 from guerdon.models.trajectory_preference import group_pair_loss, trajectory_scores
 from guerdon.models.tree_labels import soft_labels, tree_value_targets
+
+if TYPE_CHECKING:
+    from guerdon.models.goal_conditioned_model import GoalConditionedModel
+    from guerdon.models.step_head import StepHead
+
+# Networks load torch: only where one is asked for.
+_LAZY = {
+    "GoalConditionedModel": "guerdon.models.goal_conditioned_model",
+    "StepHead": "guerdon.models.step_head",
+}
 
 register_method(
     "semantic-grpo",
@@ -78,7 +97,7 @@ register_method(
     title="Learning Goal-Conditioned Representations for Language Reward Models",
     arxiv="2407.13887",
     room="models",
-    public="guerdon.models.goal_contrastive_loss",
+    public="guerdon.models.GoalConditionedReward",
 )
 
 register_method(
@@ -113,19 +132,30 @@ __all__ = [
     "ContrastiveTokenReward",
     "EndpointLogProbs",
     "FirstErrorF1",
+    "GoalConditionedModel",
+    "GoalConditionedReward",
+    "GoalFit",
     "ImplicitReward",
     "LogProbs",
     "OnlineImplicitReward",
     "PathFaithfulness",
+    "ProcessReward",
     "SelfAligned",
     "SemanticSimilarity",
     "StepExample",
+    "StepFit",
+    "StepHead",
+    "StepLabels",
+    "StepTokens",
     "StepTree",
     "TextEncoder",
     "TokenRegularisedLoss",
+    "TokenRow",
+    "TokenStates",
     "aligned_steps",
     "answer_probability",
     "chain_examples",
+    "completion_log_probs",
     "compress_node",
     "compress_randomly",
     "contrastive_token_rewards",
@@ -134,6 +164,9 @@ __all__ = [
     "filter_generation",
     "first_error",
     "first_error_f1",
+    "first_error_labels",
+    "fit_goal_conditioned",
+    "fit_step_head",
     "goal_conditioned_loss",
     "goal_contrastive_loss",
     "goal_values",
@@ -169,7 +202,10 @@ __all__ = [
     "tree_examples",
     "tree_value_targets",
     "without_question",
-    "TokenRow",
-    "TokenStates",
-    "completion_log_probs",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,6 @@ from guerdon.core.checks import check_number
 from guerdon.core.context import Policy
 from guerdon.core.extras import need
 from guerdon.core.guarded import explain
-from guerdon.core.identity import digest
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Failure
 from guerdon.models.batches import length_batches, padded, token_log_probs
@@ -23,6 +22,7 @@ from guerdon.models.completion_log_probs import evaluation_mode
 from guerdon.models.encoding import ChatEncoder, CompletionTokens, Encoded
 from guerdon.models.prefix_reuse import PrefixCache, SharedPrefix, reuse_obstacle, shared_prefixes
 from guerdon.models.recent_encodings import RecentEncodings
+from guerdon.models.weights import weight_digest
 
 _WORTH = 0.25
 _Row: TypeAlias = tuple[int, NDArray[np.float64]]
@@ -80,7 +80,7 @@ class CausalLogProbs:
 
     def fingerprint(self) -> str:
         """Identity for caches: of a model that was given loaded, a new one whenever a weight is another."""
-        return self.name if self._fixed else f"{self.name} {_weight_digest(self.model)}"
+        return self.name if self._fixed else f"{self.name} {weight_digest(self.model)}"
 
     def log_probs(self, samples: Sequence[Any]) -> list[NDArray[np.float64]]:
         """Of every completion token (T_i,), tokens of tools included; one array a sample."""
@@ -118,14 +118,6 @@ class CausalLogProbs:
     def completion_tokens(self, sample: Chat) -> CompletionTokens:
         """Where each token of the completion stands. Raises `ValueError` as `log_probs` does."""
         return self._encode(sample).tokens
-
-
-def _weight_digest(model: Any) -> str:
-    # Counts of in-place writes won't do, since fused optimisers don't keep them; sums of floats depend on their order.
-    torch = need("torch", "train")
-    integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    sums = [weight.detach().view(integers[weight.element_size()]).sum() for weight in model.parameters()]
-    return digest(torch.stack([one.cpu() for one in sums]).tolist())
 
 
 def _worthwhile(encoded: Sequence[Encoded]) -> list[SharedPrefix]:

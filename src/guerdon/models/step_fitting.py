@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +14,7 @@ from guerdon.core.extras import need
 from guerdon.core.guarded import explain
 from guerdon.models.step_labels import StepLabels
 from guerdon.models.step_tokens import StepTokens
+from guerdon.models.training import train_epochs
 
 if TYPE_CHECKING:
     from guerdon.models.step_head import StepHead
@@ -48,7 +48,7 @@ def fit_step_head(
     Args:
         head: to be trained. A backbone without gradient stays as it is.
         rows: see `StepLabels`. A row is left out, and its reason told, where it can't be encoded, has more tokens than the
-            model takes, has no label, or has a step without a token of its own: never cut.
+            model takes, has no label, or has a labelled step without a token of its own: never cut.
         epochs: passes over the rows, in an order that `seed` decides.
         batch_size: rows in one pass and on one device.
         options: other fields of `transformers.TrainingArguments`. By default AdamW, whose rate falls linearly to 0.
@@ -76,10 +76,7 @@ def fit_step_head(
         "seed": seed,
         **(options or {}),
     }
-    losses = _train(head, examples, fields)
-    if not all(map(math.isfinite, losses)):
-        raise FloatingPointError(f"the training loss isn't finite: {losses}")
-    return StepFit(losses, rejected)
+    return StepFit(train_epochs(head, examples, _collate, fields), rejected)
 
 
 class _Example(NamedTuple):
@@ -105,32 +102,6 @@ def _examples(head: StepHead, rows: Sequence[StepLabels]) -> tuple[list[_Example
         else:
             examples.append(_Example(tokens, row.labels[labelled]))
     return examples, rejected
-
-
-def _train(head: StepHead, examples: list[_Example], fields: Mapping[str, Any]) -> list[float]:
-    transformers = need("transformers", "train")
-    with tempfile.TemporaryDirectory() as folder:
-        defaults = {
-            "output_dir": folder,
-            "save_strategy": "no",
-            "logging_strategy": "epoch",
-            # Else a loss that isn't finite is logged as if it were.
-            "logging_nan_inf_filter": False,
-            "report_to": "none",
-            "disable_tqdm": True,
-            "remove_unused_columns": False,
-            "dataloader_pin_memory": transformers.utils.is_torch_cuda_available(),
-        }
-        trainer = transformers.Trainer(
-            head,
-            transformers.TrainingArguments(**{**defaults, **fields}),
-            train_dataset=examples,
-            data_collator=_collate,
-        )
-        trainer.remove_callback(transformers.PrinterCallback)
-        trainer.train()
-    head.eval()
-    return [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
 
 
 def _collate(examples: Sequence[_Example]) -> dict[str, Any]:

@@ -17,12 +17,14 @@ from guerdon.train.self_training import Round, SearchedTask, SelfTrained, SelfTr
 from guerdon.train.splicing import Draft, Guide, Recycled, Recycling, Repair, eligible, recycle, text_guide
 
 if TYPE_CHECKING:
+    from guerdon.train.flow_trainer import FlowBalanceTrainer
     from guerdon.train.grpo import GRPOTrainer
     from guerdon.train.recycling import RecyclingGRPOTrainer
     from guerdon.train.token_regularised_dpo import TokenRegularisedDPOTrainer, with_token_rewards
 
 # These subclass TRL's trainers, which load torch: only where one is asked for.
 _LAZY = {
+    "FlowBalanceTrainer": "guerdon.train.flow_trainer",
     "GRPOTrainer": "guerdon.train.grpo",
     "RecyclingGRPOTrainer": "guerdon.train.recycling",
     "TokenRegularisedDPOTrainer": "guerdon.train.token_regularised_dpo",
@@ -34,7 +36,7 @@ register_method(
     title="Accurate and Diverse LLM Mathematical Reasoning via Automated PRM-Guided GFlowNets",
     arxiv="2504.19981",
     room="train",
-    public="guerdon.train.flow_balance_loss",
+    public="guerdon.train.FlowBalanceTrainer",
 )
 
 register_method(
@@ -62,6 +64,7 @@ register_method(
 
 __all__ = [
     "Draft",
+    "FlowBalanceTrainer",
     "GRPOTrainer",
     "Guide",
     "Recycled",

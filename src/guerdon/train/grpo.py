@@ -30,9 +30,9 @@ class GRPOTrainer(TRLTrainer):
     Generation, tools, loss and everything else are TRL's; `options` are the keyword arguments of its trainer.
     Dataset columns reach the reward as `reference` (`reference`, `solution` or `answer`) and `extra`, with
     the token ids in `extra["completion_ids"]`. The context has `step`, `total_steps`, in `extra["training"]`
-    whether this is a batch of training and not of an evaluation, and, as `policy`, the `LogProbs` of the model in training, which works where the reward runs in this process. There is none
-    where its weights are sharded over processes (FSDP, DeepSpeed ZeRO-3), which can only be asked together,
-    or its tokenizer is a slow one.
+    whether this is a batch of training and not of an evaluation, and, as `policy`, the `LogProbs` of the model
+    in training, which works where the reward runs in this process. There is none where its weights are sharded
+    over processes (FSDP, DeepSpeed ZeRO-3), which can only be asked together, or its tokenizer is a slow one.
 
     `reward`: a Reward, or an `Engine` around one for workers, a time limit or a cache (its owner closes it) ·
     `credit`: what turns the Signal of a batch into advantages (n, T); default `credit.grpo()` · `on_rollout`:
