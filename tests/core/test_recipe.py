@@ -295,3 +295,24 @@ def test_parts_may_read_their_references_from_columns_of_their_own():
         assert scored.parts["other"].reasons[1] == "extra['gold'], the reference, is missing"
     with pytest.raises(TypeError, match="not for an expression"):
         (reward + 1).with_reference("gold")
+
+
+@guerdon.register("test_two_models")
+class TwoModels(guerdon.Reward):
+    """A reward whose own argument is called reference."""
+
+    name = "test_two_models"
+
+    def __init__(self, reference: str = "none") -> None:
+        self.reference = reference
+
+    def score(self, sample, context):
+        return float(len(self.reference))
+
+
+def test_an_argument_called_reference_is_the_rewards_own():
+    reward = guerdon.load_reward("total: {reward: test_two_models, reference: start}\n")
+    assert reward([Chat("p", "c")]).outcome.tolist() == [5.0]
+    assert guerdon.load_reward(dump_recipe(reward))([Chat("p", "c")]).outcome.tolist() == [5.0]
+    with pytest.raises(RecipeError, match="has an argument `reference`"):
+        dump_recipe(reward.with_reference("gold"))

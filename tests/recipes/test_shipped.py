@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import guerdon
 from guerdon import Chat, Context, load_reward
 from guerdon.core.recipe import dump_recipe
 from guerdon.core.signal import Status
+from guerdon.lab import Chains
 
 SHIPPED = sorted(path.stem for path in (Path(guerdon.__file__).parent / "recipes").glob("*.yaml"))
 SLUGS = [
@@ -34,6 +37,10 @@ SLUGS = [
     "toolrl",
 ]
 NEEDS_ENCODER = ("harmo", "semantic-grpo")
+NEEDS_MODEL = ("implicit-prm", "oprl-istar", "rl-reward-clip-delta")
+"""Recipes that name a folder for the user's own model; the rewards themselves are tested with real ones elsewhere."""
+NEEDS_POLICY = ("p2s", "prime", "sar", "thr")
+"""Recipes that ask the live policy of the context."""
 
 CALLS = [{"name": "add", "parameters": {"a": 1, "b": 2}}, {"name": "add", "parameters": {"a": 3, "b": 3}}]
 
@@ -168,10 +175,10 @@ def needs_encoder(name):
 
 
 def test_every_recipe_is_tried():
-    assert sorted(EXPECTED) == SHIPPED
+    assert sorted([*EXPECTED, *NEEDS_MODEL, *NEEDS_POLICY]) == SHIPPED
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_it_scores(name):
     needs_encoder(name)
     samples, expected = EXPECTED[name]
@@ -181,7 +188,7 @@ def test_it_scores(name):
     assert signal.outcome == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_it_goes_round(name):
     needs_encoder(name)
     reward = load_reward(name)
@@ -190,6 +197,36 @@ def test_it_goes_round(name):
     found, expected = again(samples, Context(step=0)), reward(samples, Context(step=0))
     assert found.outcome == pytest.approx(expected.outcome)
     assert (found.dense is None) == (expected.dense is None)
+
+
+@pytest.mark.parametrize("name", NEEDS_MODEL)
+def test_a_recipe_over_your_own_model_goes_round(name):
+    written = dump_recipe(load_reward(name))
+    assert "models/" in written
+    assert dump_recipe(load_reward(written)) == written
+
+
+@pytest.mark.parametrize("name", NEEDS_POLICY)
+def test_it_asks_the_live_policy(name):
+    from guerdon.models import CausalLogProbs
+    from tests.judges.models import raw_model
+
+    task = Chains(operations=1).tasks(1)[0]
+    right, wrong = "".join(line["content"] for line in task.solution), "answer 10"
+    if name == "p2s":
+        right, wrong = (f"<think>so</think>\n<answer>{text}</answer>" for text in (right, wrong))
+    samples = [
+        replace(task.chat(text), extra={**task.extra, "path": "first\nthen"}) for text in (right, wrong)
+    ]
+    policy = CausalLogProbs(*raw_model())
+    signal = load_reward(name)(samples, Context(step=0, policy=policy))
+    assert signal.reasons == {}
+    assert np.isfinite(signal.total).all()
+    if name != "p2s":
+        assert signal.outcome[0] > signal.outcome[1] + 0.5
+    assert any(
+        "policy" in reason for reason in load_reward(name)(samples).walk().__next__()[1].reasons.values()
+    )
 
 
 @pytest.mark.parametrize("slug", SLUGS)

@@ -139,6 +139,14 @@ def lookup(name: str, kind: Kind = "reward") -> Entry:
     return entry
 
 
+def takes(name: str, argument: str, kind: Kind = "reward") -> bool:
+    """Whether the factory of that name has such an argument; False for an unknown name."""
+    try:
+        return argument in inspect.signature(lookup(name, kind).factory).parameters
+    except UnknownName:
+        return False
+
+
 def create(name: str, kind: Kind = "reward", arguments: Mapping[str, Any] | None = None) -> Any:
     """Make the object that is registered under `name`, and remember name and arguments in its `spec`.
 

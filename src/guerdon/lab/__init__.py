@@ -2,6 +2,7 @@
 
 from guerdon.lab.arithmetic import Arithmetic, ArithmeticCheck
 from guerdon.lab.bandits import Bandits, BanditsCheck
+from guerdon.lab.chain_rewards import ChainAnswer
 from guerdon.lab.chains import ChainCheck, Chains
 from guerdon.lab.env import WorldEnv
 from guerdon.lab.model_routing import ModelRouting, ModelRoutingCheck
@@ -18,6 +19,7 @@ __all__ = [
     "ArithmeticCheck",
     "Bandits",
     "BanditsCheck",
+    "ChainAnswer",
     "ChainCheck",
     "Chains",
     "ModelRouting",

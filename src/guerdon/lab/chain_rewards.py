@@ -8,7 +8,7 @@ import numpy as np
 
 from guerdon.core.checks import check_number
 from guerdon.core.context import Context
-from guerdon.core.function import reward
+from guerdon.core.registry import register
 from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat
 from guerdon.core.segmenters import lines
@@ -26,10 +26,21 @@ TRIVIAL_PAYS: Mapping[StepKind, float] = {
 """Scores of a process reward model that can be hacked: a true line is a good line, even if it brings nothing."""
 
 
-@reward
-def right_answer(sample: Chat) -> float:
-    """1 where the last line gives the right answer, and 0 where not."""
-    return float(check_steps(Chain.of(sample), sample.text).answered)
+@register("chain_answer", example="{reward: chain_answer}")
+class ChainAnswer(Reward):
+    """1 where the last line of a sample of `chains` gives the right answer, however it was come by, and 0 where not.
+
+    A sample without the columns of that world fails.
+    """
+
+    name = "chain_answer"
+    uses_context = False
+
+    def score(self, sample: Chat, context: Context) -> float:
+        return float(check_steps(Chain.of(sample), sample.text).answered)
+
+
+right_answer = ChainAnswer()
 
 
 class ExactSteps(Reward):

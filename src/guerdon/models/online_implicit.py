@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guerdon.core.checks import check_choice, check_count, check_number
-from guerdon.core.context import Context
+from guerdon.core.context import EMPTY, Context
 from guerdon.core.extras import need
 from guerdon.core.guarded import explain
 from guerdon.core.registry import create, register
@@ -34,7 +33,7 @@ Granularity: TypeAlias = Literal["token", "response"]
 
 @register(
     "online_implicit_reward",
-    example="{reward: online_implicit_reward, outcome: math, model: models/start}",
+    example="{reward: online_implicit_reward, outcome: math}",
 )
 class OnlineImplicitReward(Reward):
     """Outcome, and process rewards of a model that is trained on the outcomes of the batch: no step is ever labelled.
@@ -47,8 +46,9 @@ class OnlineImplicitReward(Reward):
 
     `outcome`: a reward in [0, 1], or the registered name of one, scored in this process; its Signal is the part
     "outcome", and a dense channel of its own isn't kept · `model`: π_φ, a folder or Hugging Face id, loaded in float32,
-    or a loaded model with its `tokenizer`, which is trained in place and so can't be the policy itself · `reference`: the
-    same; by default a frozen copy of `model` as it is when scoring begins. The live policy's module makes the reward
+    or a loaded model with its `tokenizer`, which is trained in place and so can't be the policy itself; by default a copy
+    of the context's policy as it is when scoring begins · `reference`: a model likewise; by default a frozen copy of
+    `model` as it is then. The live policy's module makes the reward
     relative to the policy · `update`: "after" the rewards are read, which takes one pass, or "before", so that they are
     those of the updated model, read in a second pass · `granularity`: `response` puts Σ_t q_t on the last token that the
     policy wrote · `max_grad_norm`: the gradient is clipped to it · `weight_decay`: of AdamW · `batch_tokens`: most tokens
@@ -65,8 +65,8 @@ class OnlineImplicitReward(Reward):
     of the optimiser, live as in torch, and the state of `outcome`, but not the reference: make the reward from the same
     start before loading it. Tokens are `extra["completion_ids"]` where the sample has them. Needs `guerdon[train]`.
 
-    Raises `ValueError` for options out of range, and on first use for a reference that is the model itself; `TypeError`
-    there for a loaded model without a tokenizer.
+    Raises `ValueError` for options out of range, and on first use for a reference that is the model itself or where there
+    is neither a model nor a policy to copy; `TypeError` there for a loaded model without a tokenizer.
 
     Ganqu Cui et al., "Process Reinforcement through Implicit Rewards", arXiv 2502.01456, repository PRIME-RL/PRIME.
     """
@@ -78,7 +78,7 @@ class OnlineImplicitReward(Reward):
     def __init__(
         self,
         outcome: Reward | str,
-        model: Any,
+        model: Any = None,
         reference: Any = None,
         *,
         tokenizer: Any = None,
@@ -102,20 +102,23 @@ class OnlineImplicitReward(Reward):
         self.max_grad_norm = check_number(max_grad_norm, "max_grad_norm", above=0.0)
         self.weight_decay = check_number(weight_decay, "weight_decay", low=0.0)
         self.batch_tokens = batch_tokens
+        self._learner: _Learner | None = None
 
     def prepare(self) -> None:
         for leaf in leaves(self.outcome):
             leaf.prepare()
-        _ = self._learner
+        if self.model is not None:
+            self._prepared(EMPTY)
 
     def score_batch(self, samples: Sequence[Chat], context: Context) -> Signal:
+        learner = self._prepared(context)
         signal = self.outcome(samples, context)
         values = [signal.value(i) for i in range(len(samples))]
         rows = dict[int, TokenRow]()
         for i in np.flatnonzero(signal.ok).tolist():
             try:
                 check_number(float(signal.outcome[i]), "outcome", 0.0, 1.0)
-                rows[i] = TokenRow.of(samples[i], self._learner.encode)
+                rows[i] = TokenRow.of(samples[i], learner.encode)
             except ValueError as error:
                 values[i] = Failure(explain(error))
         rewards = self._rewards(rows, signal.outcome, _training(context))
@@ -125,7 +128,7 @@ class OnlineImplicitReward(Reward):
         return Signal.from_values(values).replace(parts={"outcome": signal})
 
     def own_state(self) -> dict[str, Any]:
-        learner = self._learner
+        learner = self._prepared(EMPTY)
         return {
             "model": learner.model.state_dict(),
             "optimizer": learner.optimizer.state_dict(),
@@ -133,24 +136,29 @@ class OnlineImplicitReward(Reward):
         }
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
-        self._learner.model.load_state_dict(state["model"])
-        self._learner.optimizer.load_state_dict(state["optimizer"])
+        learner = self._prepared(EMPTY)
+        learner.model.load_state_dict(state["model"])
+        learner.optimizer.load_state_dict(state["optimizer"])
         self.outcome.load_state_dict(state["outcome"])
 
     def _rewards(
         self, rows: Mapping[int, TokenRow], outcome: NDArray[np.float64], training: bool
     ) -> dict[int, NDArray[np.float64]]:
         """Token rewards of each row; in training the model makes its step before or after they are read."""
-        learner = self._learner
+        learner = self._prepared(EMPTY)
         batches = learner.batches(rows, self.batch_tokens)
         if not batches or not training:
             return learner.read(batches)
         rewards = learner.step(batches, outcome, self.beta, self.max_grad_norm)
         return rewards if self.update == "after" else learner.read(batches)
 
-    @cached_property
-    def _learner(self) -> _Learner:
-        return _Learner(self.model, self.tokenizer, self.reference, self.learning_rate, self.weight_decay)
+    def _prepared(self, context: Context) -> _Learner:
+        if self._learner is None:
+            model, tokenizer = self.model, self.tokenizer
+            if model is None:
+                model, tokenizer = _copied_policy(context)
+            self._learner = _Learner(model, tokenizer, self.reference, self.learning_rate, self.weight_decay)
+        return self._learner
 
 
 class _Batch(NamedTuple):
@@ -175,7 +183,7 @@ class _Learner:
         if reference is model and not isinstance(model, (str, Path)):
             raise ValueError("reference: expected another model than the one that is trained, got the same")
         self.model = _loaded(model)
-        self.reference = copy.deepcopy(self.model) if reference is None else _loaded(reference)
+        self.reference = _copied(self.model) if reference is None else _loaded(reference)
         self.encode = ChatEncoder(tokenizer, getattr(self.model.config, "max_position_embeddings", None))
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer: Any = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=weight_decay)
@@ -230,6 +238,23 @@ def _loaded(model: Any) -> Any:
     # In half precision, steps as small as these would be lost in rounding.
     loaded = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     return loaded.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _copied(model: Any) -> Any:
+    # Not deepcopy: a trainer may have bound the forward pass of one object to the weights of that very object.
+    copied = type(model)(copy.deepcopy(model.config)).to(dtype=model.dtype, device=model.device)
+    copied.load_state_dict(model.state_dict())
+    return copied.train(model.training)
+
+
+def _copied_policy(context: Context) -> tuple[Any, Any]:
+    """The live policy's model, copied, and its tokenizer."""
+    policy: Any = context.policy
+    if not (hasattr(policy, "model") and hasattr(policy, "tokenizer")):
+        raise ValueError(
+            f"model: expected one, or a context whose policy is a model in this process, got {type(policy).__name__}"
+        )
+    return _copied(policy.model), policy.tokenizer
 
 
 def _by_number(batch: _Batch, ratios: Tensor) -> dict[int, NDArray[np.float64]]:

@@ -15,7 +15,7 @@
     {pipe: [A, TRANSFORM, …]}                          each may add `name: …`
 
 A registered reward is its name, or `{reward: NAME, argument: value, …}`, where `reference: KEY` makes it read its
-reference from that extra column; a transform is `{transform: NAME, …}`, a
+reference from that extra column, unless the reward itself has an argument of that name; a transform is `{transform: NAME, …}`, a
 predicate `{predicate: NAME, …}`. Code that isn't registered is only imported from `{python: "module:attribute"}` where
 the caller trusts the recipe. Other top-level sections (`train`, `data`) belong to the commands that read them.
 """

@@ -151,9 +151,11 @@ class Recipe:
         return built if self._name(node) is None else built.named(str(node["name"]))
 
     def _reward(self, node: Mapping[str, Any], path: KeyPath) -> Reward:
-        arguments = {k: v for k, v in node.items() if k not in ("reward", "reference")}
-        made = self._create(str(node["reward"]), "reward", arguments, path)
-        return made.with_reference(str(node["reference"])) if "reference" in node else made
+        name = str(node["reward"])
+        own = registry.takes(name, "reference")
+        arguments = {k: v for k, v in node.items() if k != "reward" and (own or k != "reference")}
+        made = self._create(name, "reward", arguments, path)
+        return made.with_reference(str(node["reference"])) if "reference" in node and not own else made
 
     def _python(self, node: Mapping[str, Any], path: KeyPath) -> Reward:
         built = self._import(node, path)

@@ -9,6 +9,7 @@ from guerdon.core.algebra import Apply, Expression, Extremum, Gate, Product, Sum
 from guerdon.core.identity import Spec
 from guerdon.core.recipe.text import RecipeError
 from guerdon.core.reference import WithReference
+from guerdon.core.registry import takes
 from guerdon.core.reward import Reward
 
 
@@ -92,7 +93,12 @@ class _Writer:
 
     def _spec(self, made: Any, kind: str) -> dict[str, Any]:
         if isinstance(made, WithReference):
-            return {**self._spec(made.part, kind), "reference": made.key}
+            spec = self._spec(made.part, kind)
+            if takes(str(spec.get("reward")), "reference"):
+                raise RecipeError(
+                    f"{spec['reward']}: has an argument `reference`, so its column can't be named"
+                )
+            return {**spec, "reference": made.key}
         spec = getattr(made, "spec", None)
         if not isinstance(spec, Spec):
             raise RecipeError(
