@@ -3,6 +3,7 @@ import pytest
 
 from guerdon import Chat, Reward, Score
 from guerdon.core.function import reward
+from guerdon.core.signal import Signal
 from guerdon.credit import StepGroupRelative
 from guerdon.lab.tabular import Decision, Practice, Rollout, TabularPolicy, practise
 
@@ -51,6 +52,32 @@ def test_equal_seeds_give_equal_policies():
 
     assert np.array_equal(one(3), one(3))
     assert not np.array_equal(one(3), one(4))
+
+
+def test_a_policy_learns_from_what_a_revision_puts_in_the_place_of_its_rollouts():
+    seen = []
+
+    def to_one(rollouts, signal):
+        seen.append([rollout.sample.group for rollout in rollouts])
+        fixed = Rollout(Chat("x", "1"), [Decision("x", 1)])
+        return [fixed, *rollouts[1:]], Signal([1.0, *np.zeros(len(rollouts) - 1)])
+
+    practice = Practice(steps=20, groups=1, group_size=4)
+    policy = practise(TabularPolicy(), ["x"], play_one, is_two, practice, revise=to_one)
+    assert policy.probabilities("x", 3).argmax() == 1
+    assert seen == [[0, 0, 0, 0]] * 20
+
+
+def test_weights_scale_what_a_decision_teaches():
+    def after(weight):
+        def weigh(rollouts, signal):
+            return [rollout._replace(weights=[weight]) for rollout in rollouts], signal
+
+        policy = practise(TabularPolicy(), ["x"], play_one, is_two, Practice(steps=1), revise=weigh)
+        return np.log(policy.probabilities("x", 3)) - np.log(policy.probabilities("x", 3)[0])
+
+    assert after(0.5) == pytest.approx(0.5 * after(1.0))
+    assert after(0.0) == pytest.approx(np.zeros(3))
 
 
 def test_a_step_follows_the_gradient():

@@ -83,14 +83,19 @@ class TabularPolicy:
 
 
 class Rollout(NamedTuple):
-    """What a policy made of a task: the sample that is scored, and the decisions that led to it."""
+    """What a policy made of a task: the sample that is scored, and the decisions that led to it.
+
+    `weights`: what the advantage of each decision is multiplied with, None for 1 each.
+    """
 
     sample: Chat
     decisions: Sequence[Decision]
+    weights: Sequence[float] | None = None
 
 
 Play: TypeAlias = Callable[[Any, TabularPolicy, np.random.Generator], Rollout]
 OnStep: TypeAlias = Callable[[int, list[Rollout], Signal], None]
+Revise: TypeAlias = Callable[[list[Rollout], Signal], tuple[list[Rollout], Signal]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,14 +128,16 @@ def practise(
     credit: Estimator | None = None,
     seed: int = 0,
     on_step: OnStep | None = None,
+    revise: Revise | None = None,
 ) -> TabularPolicy:
     """Train `policy` on `tasks` in place: roll out, score, estimate advantages, step; and return it.
 
     Each step draws tasks, lets `play(task, policy, rng)` make `group_size` rollouts of each, scores them with
     `reward` (with the step and a generator in its context) and gives every decision the advantage that `credit`
     computes for it, by default `grpo()`. A sample that isn't OK has advantage 0. Value j of a sample's dense channel
-    belongs to the decisions of part j. `on_step(step, rollouts, signal)` sees every step before its update. Equal
-    arguments and seeds give equal policies.
+    belongs to the decisions of part j. `on_step(step, rollouts, signal)` sees every step before its update. Behind it
+    `revise(rollouts, signal)` may return others to learn from, as many and in the same groups, such as failures that a
+    guide repaired. Equal arguments and seeds give equal policies.
 
     Raises `ValueError` without tasks, where no sample of a step gets a value, or where a dense value belongs to no
     decision.
@@ -142,7 +149,11 @@ def practise(
     for step in range(plan.steps):
         drawn = rng.integers(len(tasks), size=plan.groups)
         rollouts = [play(tasks[drawn[group]], policy, rng) for group in groups]
-        samples = [replace(rollout.sample, group=int(g)) for rollout, g in zip(rollouts, groups, strict=True)]
+        rollouts = [
+            rollout._replace(sample=replace(rollout.sample, group=int(group)))
+            for rollout, group in zip(rollouts, groups, strict=True)
+        ]
+        samples = [rollout.sample for rollout in rollouts]
         signal = reward(samples, Context(step=step, total_steps=plan.steps, rng=rng))
         if not signal.ok.any():
             raise ValueError(
@@ -150,12 +161,24 @@ def practise(
             )
         if on_step is not None:
             on_step(step, rollouts, signal)
+        if revise is not None:
+            rollouts, signal = revise(rollouts, signal)
         decisions = [rollout.decisions for rollout in rollouts]
         lengths = np.array([len(row) for row in decisions])
         mask = np.arange(max(1, lengths.max())) < lengths[:, None]
         spans = None if signal.dense is None else _spans(signal.dense, decisions)
-        policy.improve(decisions, estimate(signal, groups, mask, spans), plan.learning_rate)
+        advantages = estimate(signal, groups, mask, spans) * _weights(rollouts, mask)
+        policy.improve(decisions, advantages, plan.learning_rate)
     return policy
+
+
+def _weights(rollouts: Sequence[Rollout], mask: NDArray[np.bool_]) -> Floats:
+    """Of the decisions (n, T)."""
+    weights = mask.astype(np.float64)
+    for i, rollout in enumerate(rollouts):
+        if rollout.weights is not None:
+            weights[i, : len(rollout.decisions)] = rollout.weights
+    return weights
 
 
 def _spans(dense: Dense, decisions: Sequence[Sequence[Decision]]) -> NDArray[np.int64]:
