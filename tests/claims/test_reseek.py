@@ -34,7 +34,7 @@ def test_who_judges_rightly_is_wrong_only_where_the_searches_ran_out() -> None:
 def test_a_search_has_one_judgement_and_one_similarity() -> None:
     rng = np.random.default_rng(0)
     for task in world(2).tasks(50):
-        sample, decisions = play(task, TabularPolicy(prior), rng)
+        sample, decisions, _ = play(task, TabularPolicy(prior), rng)
         searches = [m for m in sample.completion_messages if m["role"] == "tool"]
         verdicts = [d.choice == 1 for d in decisions if d.state[0] == "judge"]
         assert [one.yes for one in find_judgements(trajectory(sample))] == verdicts

@@ -130,7 +130,7 @@ def measure(rollouts: Sequence[Rollout]) -> dict[str, float]:
     """What came of the questions, and how the searches were judged."""
     right, accurate = list[bool](), list[bool]()
     searches, needless = list[int](), list[int]()
-    for sample, _ in rollouts:
+    for sample in (rollout.sample for rollout in rollouts):
         right.append(world(1).check(sample).answer)
         judged = find_judgements(trajectory(sample))
         evidence = sample.extra["evidence"]

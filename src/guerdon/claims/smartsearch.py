@@ -127,7 +127,7 @@ def play_refined(task: Task, policy: TabularPolicy, rng: np.random.Generator, *,
 
     `learnt`: whether the decision that the rewritten query stands for counts as the policy's own.
     """
-    sample, decisions = play(task, policy, rng)
+    sample, decisions, _ = play(task, policy, rng)
     if rng.random() >= REFINED_SHARE:
         return Rollout(sample, decisions)
     later = list[Decision]()
