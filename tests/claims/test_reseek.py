@@ -27,7 +27,7 @@ def test_who_judges_rightly_is_wrong_only_where_the_searches_ran_out() -> None:
     rollouts = [play(task, SURE, rng) for hops in (1, 2) for task in world(hops).tasks(200)]
     assert measure(rollouts)["judge accuracy"] == 1.0
     assert measure(rollouts)["needless searches"] == 0.0
-    for sample, _ in rollouts:
+    for sample, _, _ in rollouts:
         assert world(1).check(sample) == (True, True) or len(find_judgements(trajectory(sample))) == 6
 
 

@@ -50,7 +50,7 @@ def test_a_refined_rollout_goes_on_from_the_rewritten_query(learnt: bool, choice
     rollouts = [play_refined(task, always(NEXT, REPEAT, ANSWER), rng, learnt=learnt) for _ in range(20)]
     refined = [rollout for rollout in rollouts if "refined" in rollout.sample.extra]
     assert 0 < len(refined) < len(rollouts)
-    for sample, decisions in refined:
+    for sample, decisions, _ in refined:
         assert world().check(sample) == (True, True)
         assert [decision.choice for decision in decisions] == choices
         assert sample.extra["refined"] == 2

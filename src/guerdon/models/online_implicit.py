@@ -241,7 +241,9 @@ def _loaded(model: Any) -> Any:
 
 
 def _copied(model: Any) -> Any:
-    # Not deepcopy: a trainer may have bound the forward pass of one object to the weights of that very object.
+    if "forward" not in vars(model):
+        return copy.deepcopy(model)
+    # A trainer has bound the forward pass of this object to its own weights, and deepcopy would keep that.
     copied = type(model)(copy.deepcopy(model.config)).to(dtype=model.dtype, device=model.device)
     copied.load_state_dict(model.state_dict())
     return copied.train(model.training)
