@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -48,3 +49,12 @@ def test_a_plot_has_one_form_and_the_colour_of_the_page(result):
 def test_an_empty_folder_says_what_to_do(tmp_path):
     with pytest.raises(ValueError, match="guerdon claims run"):
         write_claims_page(tmp_path)
+
+
+def test_a_curve_that_an_arm_lacks_is_drawn_for_the_others(result):
+    arms = {
+        name: replace(arm, curves={"score": [[(0.0, 1.0), (1.0, 2.0)] if name == "method" else []] * 4})
+        for name, arm in result.arms.items()
+    }
+    drawn = plot(replace(result, arms=arms, axes={"score": ("step", "score over steps")}))
+    assert "score over steps" in drawn

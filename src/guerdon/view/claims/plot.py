@@ -71,8 +71,8 @@ def _draw_metric(panel: Any, metric: str, result: Result) -> None:
 
 def _draw_curve(panel: Any, curve: str, result: Result) -> None:
     for place, (name, arm) in enumerate(result.arms.items()):
-        if curve not in arm.curves:
-            continue
+        if not arm.curves.get(curve) or not all(arm.curves[curve]):
+            continue  # not measured for this arm, or not in every trial
         x, found = _mean_curve(arm, curve)
         colour = COLOURS[place % len(COLOURS)]
         panel.plot(x, [i.mean for i in found], color=colour, label=name)
