@@ -16,7 +16,6 @@ from sklearn.metrics import roc_auc_score
 
 from guerdon import Chat, Reward, Signal
 from guerdon.audit import LabelledSolution, read_step_labels
-from guerdon.claims.harness.verdict import interval
 from guerdon.core.extras import need
 from guerdon.core.segmenters import lines
 from guerdon.lab.policy import make_model, make_tokenizer, warm_start
@@ -131,8 +130,8 @@ def outcomes(learned: Sequence[Graded]) -> list[StepLabels]:
 def judge_steps(folder: Path, seed: int) -> dict[str, float]:
     """AUROC for steps that people found right against those they found wrong, on problems that weren't learned from.
 
-    The steps are the proposals at each position of PRM800K. The backbone is a small sentence encoder that stays as it
-    is: 70 problems are too few to learn to read from.
+    The steps are the proposals at each position of PRM800K. One model begins with random weights; the other is a head on a
+    small sentence encoder that stays as it is.
     """
     solutions = read_step_labels(folder / "prm800k_phase1_test.jsonl.gz")
     problems = sorted({solution.problem for solution in solutions})
@@ -140,18 +139,18 @@ def judge_steps(folder: Path, seed: int) -> dict[str, float]:
     held = set(problems[: len(problems) * 3 // 10])
     learned = [row for s in solutions if s.problem not in held for row in _proposals(s)]
     judged = [row for s in solutions if s.problem in held for row in _proposals(s)]
-    head = _frozen_encoder(seed)
-    fit_step_head(head, learned, batch_size=32, learning_rate=3e-3, seed=seed)
-    spans = [row.spans[-1] for row in judged]
-    predicted = head.predict(
-        [head.steps(row.sample, [span]) for row, span in zip(judged, spans, strict=True)]
+    encoder, network = _frozen_encoder(seed), _untrained(learned, seed)
+    fit_step_head(encoder, learned, batch_size=32, learning_rate=3e-3, seed=seed)
+    fit_step_head(
+        network, learned, epochs=2, batch_size=16, learning_rate=1e-3, seed=seed, options={"warmup_steps": 10}
     )
-    values = np.array([row[-1] for row in predicted])
+    spans = [row.spans[-1] for row in judged]
     right = np.array([row.labels[-1] == 1.0 for row in judged])
     length = np.array([end - start for start, end in spans], dtype=np.float64)
     position = np.array([len(row.labels) for row in judged], dtype=np.float64)
     return {
-        "`process_reward`": auroc(right, values),
+        "`process_reward`, random weights": auroc(right, _last_values(network, judged)),
+        "`process_reward`, frozen encoder": auroc(right, _last_values(encoder, judged)),
         "*shorter*": auroc(right, -length),
         "*earlier*": auroc(right, -position),
     }
@@ -162,6 +161,20 @@ def _frozen_encoder(seed: int) -> StepHead:
     for weight in head.backbone.parameters():
         weight.requires_grad_(False)
     return head
+
+
+def _untrained(learned: Sequence[StepLabels], seed: int) -> StepHead:
+    """A transformer of 0.6 M parameters whose tokens are fitted to what it will learn from."""
+    texts = [[{"role": "user", "content": f"{row.sample.prompt}\n{row.sample.text}"}] for row in learned]
+    tokenizer = make_tokenizer(texts, (), vocab_size=2048)
+    tokenizer.chat_template = None
+    return StepHead(make_model(tokenizer, seed, layers=2), tokenizer, seed=seed)
+
+
+def _last_values(head: StepHead, judged: Sequence[StepLabels]) -> NDArray[np.float64]:
+    """What the head gives to the last step of each row."""
+    rows = [head.steps(row.sample, row.spans[-1:]) for row in judged]
+    return np.array([values[-1] for values in head.predict(rows)])
 
 
 def _proposals(solution: LabelledSolution) -> Iterator[StepLabels]:
@@ -192,10 +205,10 @@ def auroc(right: NDArray[np.bool_], values: NDArray[np.float64]) -> float:
 
 
 def step_table(judge: Callable[[Path, int], dict[str, float]], folder: Path) -> list[list[str]]:
-    """Rows of the page: each score, its mean AUROC over the splits and the 95 % interval of the mean."""
+    """Rows of the page: each score, its mean AUROC over the splits, and the lowest and the highest."""
     found = [judge(folder, seed) for seed in SEEDS]
-    intervals = {name: interval([one[name] for one in found]) for name in found[0]}
-    return [[name, f"{i.mean:.2f} [{i.low:.2f}, {i.high:.2f}]"] for name, i in intervals.items()]
+    values = {name: np.array([one[name] for one in found]) for name in found[0]}
+    return [[name, f"{v.mean():.2f} ({v.min():.2f} to {v.max():.2f})"] for name, v in values.items()]
 
 
 def _path(reference: str) -> str:
