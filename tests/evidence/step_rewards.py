@@ -164,7 +164,7 @@ def _frozen_encoder(seed: int) -> StepHead:
 
 
 def _untrained(learned: Sequence[StepLabels], seed: int) -> StepHead:
-    """A transformer of 0.6 M parameters whose tokens are fitted to what it will learn from."""
+    """A transformer of 0.7 M parameters whose tokens are fitted to what it will learn from."""
     texts = [[{"role": "user", "content": f"{row.sample.prompt}\n{row.sample.text}"}] for row in learned]
     tokenizer = make_tokenizer(texts, (), vocab_size=2048)
     tokenizer.chat_template = None
