@@ -33,17 +33,25 @@ def test_a_slip_is_wrong_and_its_repair_is_right_also_as_a_pair(solutions):
     repaired = 0
     for chain, steps in solutions:
         for example in chain_examples(steps, labels(chain, steps)):
-            if len(example.current) == 2 and example.current[1].startswith("no "):
-                assert example.label == 1.0
+            before = labels(chain, example.previous)
+            # Behind a slip that stays, no repair of a later one leads back on the track.
+            if len(example.current) == 2 and example.current[1].startswith("no ") and all(before[-1:]):
                 assert labels(chain, [*example.previous, example.current[0]])[-1] == 0.0
+                assert example.label == 1.0
                 repaired += 1
-    assert repaired > 100
+    assert repaired > 50
 
 
 def test_a_tie_ranks_nothing_and_a_taste_for_repairs_ranks_all():
     rng = np.random.default_rng(0)
-    assert ranked(lambda prefixes: [0.0] * len(prefixes), rng, after_slip=True, count=20) == 0.0
-    repairs = lambda prefixes: [float(str(steps[-1]).startswith("no ")) for steps in prefixes]  # noqa: E731
+
+    def nothing(prefixes):
+        return [0.0] * len(prefixes)
+
+    def repairs(prefixes):
+        return [float(str(steps[-1]).startswith("no ")) for steps in prefixes]
+
+    assert ranked(nothing, rng, after_slip=True, count=20) == 0.0
     assert ranked(repairs, rng, after_slip=True, count=20) == 1.0
     assert ranked(repairs, rng, after_slip=False, count=20) == 0.0
 

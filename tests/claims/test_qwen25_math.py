@@ -13,6 +13,7 @@ TASK = Chains(3, 97).task(Chain(7, (Operation("+", 5), Operation("*", 3), Operat
 RIGHT = "7+5=12\n12*3=36\n36-4=32\nanswer 32"
 IDLE = "7+0=7\n" * 4 + RIGHT
 LUCKY = "1+1=2\n" + RIGHT
+IDLE_WRONG = "7+0=7\n" * 11 + "answer 7"
 WRONG = "7+5=13\n13*3=39\n39-4=35\nanswer 35"
 
 
@@ -27,15 +28,20 @@ def test_the_reward_model_adds_up_lines_and_likes_idle_ones():
 
 @pytest.mark.parametrize("arm", [SIGMOID, VERIFIER])
 def test_no_taste_lifts_a_wrong_answer_above_a_right_one(arm):
-    texts = [RIGHT, LUCKY, WRONG, "7+0=7\n" * 11 + "answer 7"]
+    texts = [RIGHT, LUCKY, WRONG, IDLE_WRONG]
     found = make(arm)([TASK.chat(text) for text in texts], context()).outcome
     assert found[:2].min() > found[2:].max()
 
 
-@pytest.mark.parametrize("arm", [MODEL, SUM])
-def test_without_the_sigmoid_idle_lines_outweigh_a_verdict(arm):
-    found = make(arm)([TASK.chat(text) for text in (RIGHT, "7+0=7\n" * 11 + "answer 7")], context()).outcome
-    assert found[1] > found[0] - 1.0 if arm == SUM else found[1] > found[0]
+def test_the_reward_model_alone_prefers_a_long_wrong_answer_to_a_right_one():
+    right, idle = LengthyScore(noise=0.0)([TASK.chat(RIGHT), TASK.chat(IDLE_WRONG)], context()).outcome
+    assert idle > right
+
+
+def test_the_sum_adds_the_verdict_to_the_score_as_it_is():
+    samples = [TASK.chat(text) for text in (RIGHT, WRONG)]
+    gain = make(SUM)(samples, context()).outcome - make(MODEL)(samples, context()).outcome
+    assert gain == pytest.approx([1.0, 0.0])
 
 
 def test_wrong_lines_are_counted_in_right_answers_only():

@@ -41,19 +41,18 @@ def test_the_model_is_the_bigrams_it_was_fitted_to(answers):
     assert found[0, 1] == pytest.approx(np.log(weights[after] / weights.sum()))
 
 
-def test_the_model_rewards_right_words_above_corrupted_ones():
+def test_the_model_rewards_right_words_above_corrupted_ones_unless_they_follow_one():
     problem = make(20000)
     rewards, side = problem.rewards[1].numpy(), problem.rejected
-    words = side.mask & (side.words < CONTENT)
-    assert rewards[words & ~side.corrupted].mean() > 0.05 > -0.05 > rewards[side.corrupted].mean()
+    right = side.mask & (side.words < CONTENT) & ~side.corrupted
+    follows = np.pad(side.corrupted[:, :-1], ((0, 0), (1, 0)))
+    assert rewards[right & ~follows].mean() > 0.02
+    assert rewards[side.corrupted].mean() < -0.05
+    assert rewards[right & follows].mean() < -0.05
 
 
 def test_a_regulariser_of_no_weight_is_plain_dpo():
     problem = make(20000)
     plain = trained(DPO, {"learning_rate": 0.05}, problem)
-    assert torch.equal(
-        plain.logits, trained(TREG, {"learning_rate": 0.05, "alpha": 0.0}, problem).logits
-    )
-    assert not torch.equal(
-        plain.logits, trained(TREG, {"learning_rate": 0.05, "alpha": 1.0}, problem).logits
-    )
+    assert torch.equal(plain.logits, trained(TREG, {"learning_rate": 0.05, "alpha": 0.0}, problem).logits)
+    assert not torch.equal(plain.logits, trained(TREG, {"learning_rate": 0.05, "alpha": 1.0}, problem).logits)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from guerdon.core.identity import digest
+from guerdon.core.io.files import drop_cut_line, whole_lines
 from guerdon.steer.inputs import as_vector
 from guerdon.steer.proposals import Evaluate, Proposal, Propose, Steps
 
@@ -45,8 +46,7 @@ class SearchJournal:
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self._known = list[_Row]()
-        if self.path.exists():
-            self._read()
+        self._read()
         self._place = 0
         self._file = self.path.open("a", encoding="utf-8")
 
@@ -109,18 +109,14 @@ class SearchJournal:
         return row
 
     def _read(self) -> None:
-        data = self.path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        for number, line in enumerate(whole.splitlines(), start=1):
+        for number, line in enumerate(whole_lines(self.path), start=1):
             try:
                 row = json.loads(line)
                 row["call"]
             except (ValueError, LookupError, TypeError) as error:
                 raise JournalMismatch(f"{self.path}, line {number}: not of a journal: {error}") from error
             self._known.append(row)
-        if len(whole) < len(data):
-            with self.path.open("r+b") as file:
-                file.truncate(len(whole))
+        drop_cut_line(self.path)
 
 
 def _key(*request: Any) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from guerdon.core.checks import check_count, check_number
 from guerdon.core.identity import digest
 from guerdon.core.io import write_samples
-from guerdon.core.io.files import replacing
+from guerdon.core.io.files import drop_cut_line, replacing, whole_lines
 from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat
 from guerdon.models.step_tree import StepTree
@@ -230,14 +230,8 @@ class SelfTraining:
 
 def _read_trees(path: Path) -> Iterator[SearchedTask]:
     """The trees in a file; a line that a kill cut short is removed from it."""
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    for line in whole.splitlines():
+    drop_cut_line(path)
+    for line in whole_lines(path):
         row: dict[str, Any] = json.loads(line)
         yield SearchedTask(**{**row, "tree": StepTree(**row["tree"])})
 

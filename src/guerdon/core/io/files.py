@@ -33,3 +33,19 @@ def replacing(path: Path) -> Generator[Path]:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """The lines of a file that is appended to, without a last one that a kill cut short. No file has none."""
+    return path.read_bytes()[: _whole(path)].splitlines() if path.exists() else []
+
+
+def drop_cut_line(path: Path) -> None:
+    """Remove a last line that a kill cut short, so that appending goes on behind a whole one."""
+    if path.exists() and (length := _whole(path)) < path.stat().st_size:
+        with path.open("r+b") as file:
+            file.truncate(length)
+
+
+def _whole(path: Path) -> int:
+    return path.read_bytes().rfind(b"\n") + 1
