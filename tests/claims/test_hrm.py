@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -43,17 +45,15 @@ def test_a_slip_is_wrong_and_its_repair_is_right_also_as_a_pair(solutions):
 
 
 def test_a_tie_ranks_nothing_and_a_taste_for_repairs_ranks_all():
-    rng = np.random.default_rng(0)
+    def share(score: Any, after_slip: bool) -> float:
+        return ranked(score, np.random.default_rng(0), after_slip=after_slip, count=20)
 
-    def nothing(prefixes):
-        return [0.0] * len(prefixes)
-
-    def repairs(prefixes):
+    def repairs(prefixes: Any) -> list[float]:
         return [float(str(steps[-1]).startswith("no ")) for steps in prefixes]
 
-    assert ranked(nothing, rng, after_slip=True, count=20) == 0.0
-    assert ranked(repairs, rng, after_slip=True, count=20) == 1.0
-    assert ranked(repairs, rng, after_slip=False, count=20) == 0.0
+    assert share(lambda prefixes: [0.0] * len(prefixes), after_slip=True) == 0.0
+    assert share(repairs, after_slip=True) == 1.0
+    assert share(repairs, after_slip=False) == 0.0
 
 
 def test_the_classifier_learns_and_equal_seeds_give_equal_scores(solutions):

@@ -51,7 +51,13 @@ REFERENCES = {
 # Their examples name a language model that isn't there.
 OF_A_MODEL = {
     *("answer_probability", "contrastive_token_reward", "implicit_reward"),
-    *("path_faithfulness", "self_aligned"),
+    *(
+        "goal_conditioned_reward",
+        "online_implicit_reward",
+        "path_faithfulness",
+        "process_reward",
+        "self_aligned",
+    ),
 }
 EXAMPLES = {
     e.name: e.example

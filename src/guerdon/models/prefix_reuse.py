@@ -14,7 +14,8 @@ from guerdon.models.batches import padded
 if TYPE_CHECKING:
     from torch import Tensor
 
-_ARGUMENTS = ("past_key_values", "position_ids", "logits_to_keep")
+_CACHE_ARGUMENTS = ("past_key_values", "cache")  # the older name, and that since transformers 5.24
+_ARGUMENTS = ("position_ids", "logits_to_keep")
 
 
 class SharedPrefix(NamedTuple):
@@ -65,12 +66,19 @@ def reuse_obstacle(model: Any) -> str | None:
     """
     known = inspect.signature(type(model).forward).parameters
     missing = [name for name in _ARGUMENTS if name not in known]
+    if _cache_argument(model) is None:
+        missing.insert(0, _CACHE_ARGUMENTS[0])
     if missing:
         return f"{type(model).__name__} doesn't take {', '.join(missing)}"
     cache_utils = need("transformers.cache_utils", "train")
     layers = cache_utils.DynamicCache(config=model.config).layers
     other = {type(layer).__name__ for layer in layers if type(layer) is not cache_utils.DynamicLayer}
     return f"{type(model).__name__} has layers that keep a {', '.join(sorted(other))}" if other else None
+
+
+def _cache_argument(model: Any) -> str | None:
+    known = inspect.signature(type(model).forward).parameters
+    return next((name for name in _CACHE_ARGUMENTS if name in known), None)
 
 
 class PrefixCache:
@@ -80,16 +88,16 @@ class PrefixCache:
     """
 
     def __init__(self, model: Any, prefixes: Sequence[Sequence[int]]) -> None:
-        self._model = model
+        self._model, self._argument = model, str(_cache_argument(model))
         ids, self._mask = padded(prefixes, model.device)
         self.width = int(ids.shape[1])
         self._cache = need("transformers", "train").DynamicCache(config=model.config)
         model(
             input_ids=ids,
             attention_mask=self._mask,
-            past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
+            **{self._argument: self._cache},
         )
 
     def logits(self, ids: Tensor, mask: Tensor, prefixes: Sequence[int]) -> Tensor:
@@ -106,8 +114,8 @@ class PrefixCache:
             input_ids=ids,
             attention_mask=torch.cat([before, mask], dim=1),
             position_ids=positions,
-            past_key_values=cache,
             use_cache=True,
+            **{self._argument: cache},
         ).logits
 
 
