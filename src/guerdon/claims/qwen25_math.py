@@ -112,6 +112,7 @@ CLAIM = Claim(
     axes={name: ("training step", text) for name, text in (("success", "right answers"), ("lines", "lines"))},
     remark="GRPO divides by the spread of a group: where all answers of a group are right, the score of the reward model, with "
     "its noise and its taste for idle lines, is all that is left and counts as much as a verdict does elsewhere. That buys right "
-    "answers with fewer wrong lines, and costs some right ones, since longer solutions slip more often and are cut off. The "
-    "listwise loss of the same report isn't compared here.",
+    "answers with fewer wrong lines, and costs some that are cut off behind idle lines. The model alone isn't hacked in these "
+    "numbers, since tuning on success stops it early at the smallest rate; on other seeds, at the larger ones, it ends near twelve "
+    "lines and no right answer. The listwise loss of the same report isn't compared here.",
 )
