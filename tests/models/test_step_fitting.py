@@ -14,8 +14,9 @@ from guerdon.core.samples import Chat
 from guerdon.core.segmenters import separated
 from guerdon.models.process_reward import ProcessReward
 from guerdon.models.step_examples import StepExample, chain_examples
-from guerdon.models.step_fitting import StepFit, fit_step_head
+from guerdon.models.step_fitting import fit_step_head
 from guerdon.models.step_labels import StepLabels, first_error_labels
+from guerdon.models.training import Fit
 from tests.judges.models import raw_model
 
 torch = pytest.importorskip("torch")
@@ -41,7 +42,7 @@ def chains(good: float = 1.0, bad: float = 0.0) -> list[StepLabels]:
     return rows
 
 
-def fit(head: StepHead, rows: list[StepLabels], **options: Any) -> StepFit:
+def fit(head: StepHead, rows: list[StepLabels], **options: Any) -> Fit:
     defaults = {"epochs": 6, "batch_size": 4, "learning_rate": 1e-3, "options": {"use_cpu": True}}
     return fit_step_head(head, rows, **{**defaults, **options})
 

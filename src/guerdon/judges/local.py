@@ -17,6 +17,7 @@ from guerdon.core.guarded import explain
 from guerdon.core.messages import Message, tool_calls_of, with_parsed_calls
 from guerdon.core.tagged import blocks
 from guerdon.judges.chat import ModelError, Reply, Usage, check_request
+from guerdon.models.loading import end_tokens, loaded_causal
 from guerdon.verify.format import parse_json
 
 if TYPE_CHECKING:
@@ -53,24 +54,16 @@ class LocalChat:
     def __init__(
         self, model: Any, tokenizer: Any = None, *, batch_size: int = 64, device: str | None = None
     ) -> None:
-        torch, transformers = need("torch", "train"), need("transformers", "train")
         check_number(batch_size, "batch_size", 1)
         self.batch_size = batch_size
-        if isinstance(model, (str, Path)):
-            self.name = str(model)
-            tokenizer = tokenizer or transformers.AutoTokenizer.from_pretrained(model)
-            model = transformers.AutoModelForCausalLM.from_pretrained(model, dtype="auto")
-            model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        elif tokenizer is None:
-            raise TypeError("tokenizer: a model that is loaded already needs one")
-        else:
-            # Its weights may be anything, whatever it was loaded from: never take it for another one.
-            self.name = f"{type(model).__name__} {uuid.uuid4().hex}"
+        # The weights of a loaded one may be anything, whatever it was loaded from: never take it for another one.
+        by_name = isinstance(model, (str, Path))
+        self.name = str(model) if by_name else f"{type(model).__name__} {uuid.uuid4().hex}"
+        model, tokenizer = loaded_causal(model, tokenizer, device=device)
         if not tokenizer.chat_template:
             raise ValueError(f"tokenizer: expected one with a chat template, {self.name} has none")
         self._model, self._tokenizer = model.eval(), tokenizer
-        ends = model.generation_config.eos_token_id
-        self._ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
+        self._ends = end_tokens(model, tokenizer)
         self._waiting: deque[_Request] = deque()
         # One thread: tokenizer and model are never used by two at once, and no other thread waits for them.
         self._thread = ThreadPoolExecutor(1, "guerdon-local-chat")

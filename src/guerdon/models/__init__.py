@@ -22,7 +22,7 @@ from guerdon.models.goal_conditioned import (
     states_at,
     survivors,
 )
-from guerdon.models.goal_conditioned_fitting import GoalFit, fit_goal_conditioned
+from guerdon.models.goal_conditioned_fitting import fit_goal_conditioned
 from guerdon.models.goal_conditioned_reward import GoalConditionedReward
 from guerdon.models.hidden_states import CausalStates, TokenStates
 from guerdon.models.implicit_loss import dpo_loss, nca_loss, outcome_cross_entropy, paired_kto_loss
@@ -39,7 +39,7 @@ from guerdon.models.rollout_labels import group_label, rollout_labels, rollout_p
 from guerdon.models.self_aligned import SelfAligned, self_aligned_reward, without_question
 from guerdon.models.semantic import SemanticSimilarity
 from guerdon.models.step_examples import StepExample, chain_examples, rated_examples, tree_examples
-from guerdon.models.step_fitting import StepFit, fit_step_head
+from guerdon.models.step_fitting import fit_step_head
 from guerdon.models.step_labels import StepLabels, first_error_labels
 from guerdon.models.step_similarity import similarity_groups, step_similarity
 from guerdon.models.step_tokens import StepTokens
@@ -50,6 +50,7 @@ from guerdon.models.token_regularisation import (
     token_regularised_dpo,
     token_regulariser,
 )
+from guerdon.models.training import Fit
 from guerdon.models.trajectory_preference import group_pair_loss, trajectory_scores
 from guerdon.models.tree_labels import soft_labels, tree_value_targets
 
@@ -132,9 +133,9 @@ __all__ = [
     "ContrastiveTokenReward",
     "EndpointLogProbs",
     "FirstErrorF1",
+    "Fit",
     "GoalConditionedModel",
     "GoalConditionedReward",
-    "GoalFit",
     "ImplicitReward",
     "LogProbs",
     "OnlineImplicitReward",
@@ -143,7 +144,6 @@ __all__ = [
     "SelfAligned",
     "SemanticSimilarity",
     "StepExample",
-    "StepFit",
     "StepHead",
     "StepLabels",
     "StepTokens",

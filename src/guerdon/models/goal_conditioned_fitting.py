@@ -17,17 +17,10 @@ from guerdon.core.samples import Chat
 from guerdon.models.batches import padded
 from guerdon.models.completion_log_probs import TokenRow
 from guerdon.models.goal_conditioned import sample_positions, sample_source_and_goal
-from guerdon.models.training import train_epochs
+from guerdon.models.training import Fit, train_epochs
 
 if TYPE_CHECKING:
     from guerdon.models.goal_conditioned_model import GoalConditionedModel
-
-
-class GoalFit(NamedTuple):
-    """`losses`: the mean training loss of each epoch · `rejected`: pairs that weren't used, by number, with the reason."""
-
-    losses: list[float]
-    rejected: dict[int, str]
 
 
 def fit_goal_conditioned(
@@ -46,7 +39,7 @@ def fit_goal_conditioned(
     learning_rate: float = 9e-6,
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
-) -> GoalFit:
+) -> Fit:
     """Train a reward model, in place, with the `Trainer` of transformers, and set its goal.
 
         loss of a batch = mean −log σ(r_chosen − r_rejected) + goal_contrastive_loss of randomly drawn states
@@ -98,7 +91,7 @@ def fit_goal_conditioned(
     }
     losses = train_epochs(model, examples, lambda some: {**_collate(some, draw), **constants}, fields)
     model.set_goal([example.chosen for example in examples] if desirable is None else desirable)
-    return GoalFit(losses, rejected)
+    return Fit(losses, rejected)
 
 
 class _Example(NamedTuple):

@@ -20,6 +20,7 @@ from guerdon.core.signal import Failure
 from guerdon.models.batches import length_batches, padded, token_log_probs
 from guerdon.models.completion_log_probs import evaluation_mode
 from guerdon.models.encoding import ChatEncoder, CompletionTokens, Encoded
+from guerdon.models.loading import loaded_causal
 from guerdon.models.prefix_reuse import PrefixCache, SharedPrefix, reuse_obstacle, shared_prefixes
 from guerdon.models.recent_encodings import RecentEncodings
 from guerdon.models.weights import weight_digest
@@ -62,16 +63,10 @@ class CausalLogProbs:
         device: str | None = None,
         reuse: bool = True,
     ) -> None:
-        torch, transformers = need("torch", "train"), need("transformers", "train")
         check_number(batch_tokens, "batch_tokens", low=1)
         self._fixed = isinstance(model, (str, Path))
         self.name = str(model) if self._fixed else f"{type(model).__name__} {uuid.uuid4().hex}"
-        if self._fixed:
-            tokenizer = tokenizer or transformers.AutoTokenizer.from_pretrained(model)
-            model = transformers.AutoModelForCausalLM.from_pretrained(model, dtype="auto")
-            model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        elif tokenizer is None:
-            raise TypeError("tokenizer: a model that is loaded already needs one")
+        model, tokenizer = loaded_causal(model, tokenizer, device=device)
         self.batch_tokens = batch_tokens
         self.reuse = reuse and reuse_obstacle(model) is None
         self.model, self.tokenizer = model, tokenizer

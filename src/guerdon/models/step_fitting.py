@@ -14,17 +14,10 @@ from guerdon.core.extras import need
 from guerdon.core.guarded import explain
 from guerdon.models.step_labels import StepLabels
 from guerdon.models.step_tokens import StepTokens
-from guerdon.models.training import train_epochs
+from guerdon.models.training import Fit, train_epochs
 
 if TYPE_CHECKING:
     from guerdon.models.step_head import StepHead
-
-
-class StepFit(NamedTuple):
-    """`losses`: the mean training loss of each epoch · `rejected`: rows that weren't used, by number, with the reason."""
-
-    losses: list[float]
-    rejected: dict[int, str]
 
 
 def fit_step_head(
@@ -36,7 +29,7 @@ def fit_step_head(
     learning_rate: float = 1e-5,
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
-) -> StepFit:
+) -> Fit:
     """Train head and backbone, in place, on labelled steps with the `Trainer` of transformers.
 
         loss of a batch = step_loss of its labelled steps, each with the same weight
@@ -76,7 +69,7 @@ def fit_step_head(
         "seed": seed,
         **(options or {}),
     }
-    return StepFit(train_epochs(head, examples, _collate, fields), rejected)
+    return Fit(train_epochs(head, examples, _collate, fields), rejected)
 
 
 class _Example(NamedTuple):

@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from guerdon.core.extras import need
+
+
+class Fit(NamedTuple):
+    """`losses`: the mean training loss of each epoch · `rejected`: examples that weren't used, by number, with the reason."""
+
+    losses: list[float]
+    rejected: dict[int, str]
 
 
 def train_epochs(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from guerdon.core.checks import check_count, check_number
 from guerdon.core.extras import need
 from guerdon.core.messages import Message, with_parsed_calls
 from guerdon.models.completion_log_probs import evaluation_mode
+from guerdon.models.loading import end_tokens, loaded_causal
 from guerdon.steer.proposals import Proposal, Propose, Steps
 
 
@@ -52,23 +52,16 @@ class CausalPolicy:
         batch_size: int = 64,
         device: str | None = None,
     ) -> None:
-        torch, transformers = need("torch", "train"), need("transformers", "train")
         if not separator:
             raise ValueError("CausalPolicy.separator: expected text, got an empty one")
         check_number(temperature, "CausalPolicy.temperature", low=0.0)
         check_count(max_tokens, "CausalPolicy.max_tokens")
         check_count(batch_size, "CausalPolicy.batch_size")
-        if isinstance(model, (str, Path)):
-            tokenizer = tokenizer or transformers.AutoTokenizer.from_pretrained(model)
-            model = transformers.AutoModelForCausalLM.from_pretrained(model, dtype="auto")
-            model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        elif tokenizer is None:
-            raise TypeError("tokenizer: a model that is loaded already needs one")
+        model, tokenizer = loaded_causal(model, tokenizer, device=device)
         self.separator, self.temperature = separator, temperature
         self.max_tokens, self.batch_size = max_tokens, batch_size
         self._model, self._tokenizer = model, tokenizer
-        ends = model.generation_config.eos_token_id
-        self._ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
+        self._ends = end_tokens(model, tokenizer)
         pad = tokenizer.pad_token_id
         self._pad: int = min(self._ends, default=0) if pad is None else pad
         limit = getattr(model.config, "max_position_embeddings", None)
