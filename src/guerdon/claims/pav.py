@@ -20,7 +20,7 @@ from guerdon.lab.chain_practice import BEGINNER
 from guerdon.lab.chain_verifier import ChainReader, Seen, fit_verifier
 from guerdon.lab.chain_writer import ChainWriter, Choice, habits, read
 from guerdon.lab.chains import Chain, Chains
-from guerdon.lab.tabular import TabularPolicy
+from guerdon.lab.tabular import TabularPolicy, softmax
 from guerdon.lab.token_mdp import Floats, TokenMDP, TokenRollouts
 from guerdon.lab.world import Task
 from guerdon.steer import BeamSearch, Budget, Evaluate, Steps, best_of_n, progress_value
@@ -69,12 +69,6 @@ def gradient(policy: Floats, rollouts: TokenRollouts, weights: NDArray[np.floati
     pushed, states = np.zeros_like(policy), rollouts.states[:, :-1]
     np.add.at(pushed, (states, rollouts.tokens), weights)
     return (pushed - pushed.sum(axis=1, keepdims=True) * policy) / len(states)
-
-
-def softmax(logits: Floats) -> Floats:
-    """Over the last axis."""
-    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 def train(arm: str, mdp: TokenMDP, learning_rate: float, rng: np.random.Generator) -> list[float]:

@@ -49,7 +49,7 @@ class TabularPolicy:
             logits = self._logits[state] = np.array(self._prior(state, options), dtype=np.float64)
         if logits.shape != (options,):
             raise ValueError(f"options: state {state!r} has {logits.shape[0]} options, got {options}")
-        return _softmax(logits)
+        return softmax(logits)
 
     def choose(self, state: Hashable, options: int, rng: np.random.Generator) -> int:
         """Draw a choice."""
@@ -79,7 +79,7 @@ class TabularPolicy:
             logits = self._logits[state]
             choices, values = zip(*visits, strict=True)
             pushed = np.bincount(choices, weights=values, minlength=logits.shape[0])
-            logits += learning_rate * (pushed - sum(values) * _softmax(logits)) / len(visits)
+            logits += learning_rate * (pushed - sum(values) * softmax(logits)) / len(visits)
 
 
 class Rollout(NamedTuple):
@@ -193,6 +193,7 @@ def _spans(dense: Dense, decisions: Sequence[Sequence[Decision]]) -> NDArray[np.
     return spans
 
 
-def _softmax(logits: Floats) -> Floats:
-    weights = np.exp(logits - logits.max())
-    return weights / weights.sum()
+def softmax(logits: Floats) -> Floats:
+    """Over the last axis."""
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)

@@ -22,6 +22,7 @@ from guerdon.models.batches import length_batches
 from guerdon.models.completion_log_probs import TokenRow, completion_log_probs, evaluation_mode
 from guerdon.models.encoding import ChatEncoder
 from guerdon.models.implicit_loss import outcome_cross_entropy
+from guerdon.models.loading import loaded_causal
 from guerdon.models.log_ratio import token_log_ratios
 
 if TYPE_CHECKING:
@@ -175,15 +176,16 @@ class _Learner:
     def __init__(
         self, model: Any, tokenizer: Any, reference: Any, learning_rate: float, weight_decay: float
     ) -> None:
-        torch, transformers = need("torch", "train"), need("transformers", "train")
-        if tokenizer is None:
-            if not isinstance(model, (str, Path)):
-                raise TypeError("tokenizer: a model that is loaded already needs one")
-            tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+        torch = need("torch", "train")
         if reference is model and not isinstance(model, (str, Path)):
             raise ValueError("reference: expected another model than the one that is trained, got the same")
-        self.model = _loaded(model)
-        self.reference = _copied(self.model) if reference is None else _loaded(reference)
+        # In half precision, steps as small as these would be lost in rounding.
+        self.model, tokenizer = loaded_causal(model, tokenizer, dtype=torch.float32)
+        self.reference = (
+            _copied(self.model)
+            if reference is None
+            else loaded_causal(reference, tokenizer, dtype=torch.float32)[0]
+        )
         self.encode = ChatEncoder(tokenizer, getattr(self.model.config, "max_position_embeddings", None))
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer: Any = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=weight_decay)
@@ -229,15 +231,6 @@ class _Learner:
     def _ratios(self, batch: _Batch) -> Tensor:
         log_probs, written = completion_log_probs(self.model, batch.rows)
         return token_log_ratios(log_probs, batch.reference, mask=written)
-
-
-def _loaded(model: Any) -> Any:
-    if not isinstance(model, (str, Path)):
-        return model
-    torch, transformers = need("torch", "train"), need("transformers", "train")
-    # In half precision, steps as small as these would be lost in rounding.
-    loaded = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-    return loaded.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _copied(model: Any) -> Any:
