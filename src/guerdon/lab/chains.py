@@ -15,8 +15,9 @@ from guerdon.core.samples import Chat
 from guerdon.core.segmenters import lines
 from guerdon.lab.world import Task, World
 
-_STEP = re.compile(r"(no )?(\d+)([+\-*])(\d+)=(\d+)\s*", re.ASCII)
-_ANSWER = re.compile(r"answer (\d+)\s*", re.ASCII)
+# Nine digits are far more than a value has, and few enough that reading them costs nothing.
+_STEP = re.compile(r"(no )?(\d{1,9})([+\-*])(\d{1,9})=(\d{1,9})\s*", re.ASCII)
+_ANSWER = re.compile(r"answer (\d{1,9})\s*", re.ASCII)
 
 
 class Operation(NamedTuple):
