@@ -1,6 +1,6 @@
 """Tree search that expands many leaves together, against one node at a time, for the same number of model tokens.
 
-    python benchmarks/bench_search.py [--leaves 8] [--tokens 2000] [--layers 2] [--width 128] [--threads 1]
+    python benchmarks/bench_search.py [--leaves 16] [--tokens 8000] [--layers 2] [--width 128] [--threads 1]
 
 Both sides are `TreeSearch` over `CausalPolicy` with a Llama with random weights over some 40 characters, whose steps are short
 lines, and a value that costs nothing. The search stops in the round in which it reaches the tokens, so wall time is
@@ -43,8 +43,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--leaves", type=int, default=8)
-    parser.add_argument("--tokens", type=int, default=2000)
+    parser.add_argument("--leaves", type=int, default=16)
+    parser.add_argument("--tokens", type=int, default=8000)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--device", default="cpu")

@@ -104,6 +104,24 @@ def test_greedy_steps_do_not_depend_on_what_is_in_the_batch(policy, batch_size):
     assert len({steps[0].step for steps in together}) > 1
 
 
+@pytest.mark.parametrize("reuses", [True, False])
+def test_a_prefix_is_computed_once_for_all_its_steps(raw, policy, monkeypatch, reuses):
+    """And the steps are those of a model that can't keep what it computed of a prefix."""
+    expected = asked(policy(), width=6)
+    if not reuses:
+        monkeypatch.setattr("guerdon.steer.causal_proposals.reuse_obstacle", lambda model: "for the test")
+    passes = []
+    hook = raw[0].register_forward_pre_hook(
+        lambda _, args, given: passes.append(tuple(given["input_ids"].shape)), with_kwargs=True
+    )
+    try:
+        assert asked(policy(), width=6) == expected
+    finally:
+        hook.remove()
+    rows = [shape[0] for shape in passes if shape[1] > 1]
+    assert rows == [len(PREFIXES) * (1 if reuses else 6)]
+
+
 def test_a_hot_policy_differs_more_than_a_cold_one(policy):
     hot, cold = ({one.step for one in asked(policy(temperature=t), [()], 40)[0]} for t in (3.0, 1e-3))
     assert len(cold) == 1 < len(hot)

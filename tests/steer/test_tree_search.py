@@ -209,6 +209,22 @@ def test_leaves_are_expanded_together():
     assert tree.nodes[0].visits == sum(sizes)
 
 
+def test_finished_leaves_take_no_place_of_those_to_be_expanded():
+    """One step of three ends a solution."""
+    sizes = []
+
+    def propose(prefixes, width, rng):
+        sizes.append(len(prefixes))
+        return [[Proposal("end", 1, finished=True), Proposal("on", 1), Proposal("off", 1)] for _ in prefixes]
+
+    def evaluate(found):
+        return [0.4 if steps[-1] == "end" else 0.5 for steps in found]
+
+    tree = TreeSearch(iterations=4, leaves=4, rollout_steps=0)(propose, evaluate)
+    assert sizes == [1, 2, 4, 4]
+    assert any(node.visits for node in tree.nodes if node.finished)
+
+
 def test_a_leaf_over_the_gate_ends_the_search_or_is_collected():
     search = TreeSearch(iterations=200, branch=6, rollout_steps=1, exploration=0.2)
     tree = search(digits, right_so_far, seed=3)

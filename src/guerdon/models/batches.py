@@ -23,12 +23,19 @@ def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[i
         yield rows
 
 
-def padded(rows: Sequence[Sequence[int]], device: Any = None) -> tuple[Tensor, Tensor]:
-    """Token ids (n, T), 0 behind the end of a row, and their mask, 1 where a row has a token."""
+def padded(
+    rows: Sequence[Sequence[int]], device: Any = None, pad: int = 0, *, left: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Token ids (n, T), `pad` behind the end of a row, or with `left` before it; and their mask, 1 where a row has a token."""
     torch = need("torch", "train")
     width = max(map(len, rows))
-    ids = [[*row, *[0] * (width - len(row))] for row in rows]
-    mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
+
+    def beside(row: Sequence[int], filling: int) -> list[int]:
+        rest = [filling] * (width - len(row))
+        return [*rest, *row] if left else [*row, *rest]
+
+    ids = [beside(row, pad) for row in rows]
+    mask = [beside([1] * len(row), 0) for row in rows]
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 

@@ -103,11 +103,7 @@ class PrefixCache:
     def logits(self, ids: Tensor, mask: Tensor, prefixes: Sequence[int]) -> Tensor:
         """Logits (n, T, vocabulary) of rows (n, T), padded at their end, of which row i goes on from `prefixes[i]`."""
         torch = need("torch", "train")
-        chosen = torch.tensor(prefixes, device=ids.device)
-        # A forward pass adds its own keys and values to the cache that it is given.
-        cache = copy.deepcopy(self._cache)
-        cache.batch_select_indices(chosen)
-        before = self._mask[chosen]
+        before, cache = self.rows(prefixes)
         # 0 for the padding, whose positions might be more than the model has.
         positions = (before.sum(1, keepdim=True) + torch.arange(ids.shape[1], device=ids.device)) * mask
         return self._model(
@@ -115,8 +111,17 @@ class PrefixCache:
             attention_mask=torch.cat([before, mask], dim=1),
             position_ids=positions,
             use_cache=True,
-            **{self._argument: cache},
+            **cache,
         ).logits
+
+    def rows(self, prefixes: Sequence[int]) -> tuple[Tensor, dict[str, Any]]:
+        """For rows that go on from `prefixes`: the mask (n, width) of these, and the model's argument with their cache."""
+        torch = need("torch", "train")
+        chosen = torch.tensor(prefixes, device=self._mask.device)
+        # A forward pass adds its own keys and values to the cache that it is given.
+        cache = copy.deepcopy(self._cache)
+        cache.batch_select_indices(chosen)
+        return self._mask[chosen], {self._argument: cache}
 
 
 def _common(a: list[int], b: list[int]) -> int:

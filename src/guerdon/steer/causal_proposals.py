@@ -10,8 +10,10 @@ import numpy as np
 from guerdon.core.checks import check_count, check_number
 from guerdon.core.extras import need
 from guerdon.core.messages import Message, with_parsed_calls
+from guerdon.models.batches import padded
 from guerdon.models.completion_log_probs import evaluation_mode
 from guerdon.models.loading import end_tokens, loaded_causal
+from guerdon.models.prefix_reuse import PrefixCache, reuse_obstacle
 from guerdon.steer.proposals import Proposal, Propose, Steps
 
 
@@ -26,7 +28,8 @@ class CausalPolicy:
     `proposals(prompt)` is a `Propose` for one problem. The prompt is rendered by the tokenizer's chat template, and
     the turn that it opens goes on with `separator.join(steps) + separator`; without a template the prompt must be text
     and is continued as it stands. All prefixes, each `width` times, are generated together, those of similar length
-    side by side. Proposals of one prefix may be equal.
+    side by side, and a prefix is computed once for all its steps where the model allows that. Proposals of one prefix may
+    be equal.
 
     A proposal is `finished` where the model ended its turn. A step that `max_tokens` cut off is proposed as it is. Its
     `tokens` are those sampled, with the one that ended it. Texts join without loss: a solution's text is what the model
@@ -62,6 +65,7 @@ class CausalPolicy:
         self.max_tokens, self.batch_size = max_tokens, batch_size
         self._model, self._tokenizer = model, tokenizer
         self._ends = end_tokens(model, tokenizer)
+        self._reuses = reuse_obstacle(model) is None
         pad = tokenizer.pad_token_id
         self._pad: int = min(self._ends, default=0) if pad is None else pad
         limit = getattr(model.config, "max_position_embeddings", None)
@@ -103,25 +107,43 @@ class CausalPolicy:
     def _generate(self, prompts: Sequence[Sequence[int]], seed: int) -> list[list[int]]:
         """What is written after each prompt: tokens up to and with the end of the step, then padding."""
         torch = need("torch", "train")
-        width, device = max(map(len, prompts)), self._model.device
-        ids = [[self._pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
-        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        device = self._model.device
         drawing: dict[str, Any] = {"do_sample": False}
         if self.temperature:
             drawing = {"do_sample": True, "temperature": self.temperature, "top_k": 0, "top_p": 1.0}
         # `generate` draws from the global generators only.
         with torch.random.fork_rng([device] if device.type == "cuda" else []), evaluation_mode(self._model):
             torch.manual_seed(seed)
+            ids, mask, cache = self._opening(prompts)
+            width = ids.shape[1]
             made = self._model.generate(
-                input_ids=torch.tensor(ids, device=device),
-                attention_mask=torch.tensor(mask, device=device),
+                input_ids=ids,
+                attention_mask=mask,
                 max_new_tokens=self.max_tokens,
                 pad_token_id=self._pad,
                 eos_token_id=sorted(self._ends) or None,
                 stopping_criteria=[self._separated(width)],
+                **cache,
                 **drawing,
             )
         return made[:, width:].tolist()
+
+    def _opening(self, prompts: Sequence[Sequence[int]]) -> tuple[Any, Any, dict[str, Any]]:
+        """Ids and mask, whose columns end with the prompts' last tokens, and a cache of what is before these.
+
+        The cache is there where some prompts are equal, and were computed once for it.
+        """
+        torch, device = need("torch", "train"), self._model.device
+        places = {prompt: k for k, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+        prefixes = [prompt[:-1] for prompt in places]
+        if len(places) == len(prompts) or not self._reuses or not all(prefixes):
+            return *padded(prompts, device, self._pad, left=True), {}
+        rows = [places[tuple(prompt)] for prompt in prompts]
+        ids, _ = padded(prefixes, device, self._pad)
+        with torch.no_grad():
+            mask, cache = PrefixCache(self._model, prefixes).rows(rows)
+        last = torch.tensor([[prompt[-1]] for prompt in prompts], device=device)
+        return torch.cat([ids[rows], last], 1), torch.cat([mask, torch.ones_like(last)], 1), cache
 
     def _separated(self, start: int) -> Callable[..., Any]:
         """Which rows have the separator at the end of what was written from `start` on."""

@@ -139,10 +139,10 @@ class TreeSearch:
     A leaf that is finished, or from which no step with a value was proposed, is only back-propagated. Values should
     be in [0, 1]; the empty solution has 0.
 
-    With `leaves` above 1 an iteration chooses that many different leaves, fewer only where the tree has fewer, and
-    expands them together: one call of the policy and one of the value function for all. Each is chosen among those that
-    aren't yet, as if those had been visited. It is another, less informed search than one leaf at a time, and a faster
-    one.
+    With `leaves` above 1 an iteration chooses different leaves until that many of them can be expanded, or as many can't,
+    or the tree has no more; and expands them together: one call of the policy and one of the value function for all.
+    Each is chosen among those that aren't yet, as if those had been visited. It is another, less informed search than
+    one leaf at a time, and a faster one.
 
     Called with `propose`, `evaluate`, and a `budget` and `seed` for this search, returns a `Tree`. To answer with a
     vote, use `weighted_vote` with `identity` over the finished nodes.
@@ -204,9 +204,11 @@ class _Growing:
     def select(self) -> list[int]:
         """Different leaves, each chosen among the others as if those before it had been visited."""
         paths, taken = dict[int, list[int]](), set[int]()  # taken: nodes with no leaf left below them
-        while len(paths) < self.options.leaves and 0 not in taken:
+        room = {True: self.options.leaves, False: self.options.leaves}
+        while all(room.values()) and 0 not in taken:
             path = self._descend(taken)
             paths[path[-1]] = path
+            room[self._expandable(path[-1])] -= 1
             self._count(path, 1)
             for place in reversed(path):
                 if not taken.issuperset(self.nodes[place].children):
@@ -255,6 +257,9 @@ class _Growing:
         if answer is None:
             answer = max(range(1, len(self.nodes)), key=lambda i: self.nodes[i].value, default=0)
         return Tree(self.nodes, answer, stopped, self.expander.spent)
+
+    def _expandable(self, leaf: int) -> bool:
+        return self.nodes[leaf].open and self.nodes[leaf].value < self.options.gate
 
     def _descend(self, taken: AbstractSet[int]) -> list[int]:
         path = [0]
