@@ -129,7 +129,7 @@ def test_an_error_names_the_sample_its_status_and_no_key(server: Server) -> None
 
 def test_a_sample_longer_than_the_context_fails_alone(server: Server) -> None:
     remote = source(server)
-    length = len(remote._encode(SAMPLES[0]).ids) + 1  # the newline behind the last turn counts
+    length = len(remote._encode(SAMPLES[0]).ids)
     assert source(server, context_length=length + 1).completion_tokens(SAMPLES[0])
     with pytest.raises(ValueError, match=f"the model takes {length - 1} tokens"):
         source(server, context_length=length).completion_tokens(SAMPLES[0])

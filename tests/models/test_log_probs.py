@@ -61,7 +61,7 @@ def test_a_batch_has_what_each_sample_has_alone(batch_tokens):
 
 def test_the_tokens_that_the_assistant_wrote_hold_its_text(start):
     for sample in (*DIALOGUES, *TEXTS):
-        spans, written = start.completion_tokens(sample)
+        spans, written, _ = start.completion_tokens(sample)
         inside = np.zeros(len(sample.text), dtype=bool)
         for low, high in spans[written]:
             inside[low:high] = True

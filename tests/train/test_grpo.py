@@ -255,6 +255,40 @@ def test_turn_values_land_on_turns_and_tool_results_get_none(tmp_path: Path) -> 
     assert any(content.isdigit() for content in results)
 
 
+@pytest.mark.parametrize("tools", [[], [calculator]])
+def test_the_live_policy_reads_the_prompt_and_the_tokens_that_were_trained_on(
+    tmp_path: Path, tools: list[Any]
+) -> None:
+    """Though a raw policy writes texts that encode to other tokens, and the template is told something."""
+    read = list[list[int]]()
+
+    class Surprise(Reward):
+        scope = "batch"
+        isolate = False
+
+        def score_batch(self, samples: Any, context: Context) -> Signal:
+            policy: Any = context.policy
+            read.extend(policy._encode(sample).ids for sample in samples)
+            values = policy.log_probs(samples)
+            return Signal.from_values([Score(dense=row, unit="token") for row in values])
+
+    rows = [{**row, "tools": ["a column of the data"]} for row in Arithmetic().rows(4, seed=3)]
+    _, (inputs,), _ = trained(
+        Surprise(),
+        tmp_path,
+        rows=rows,
+        tools=tools,
+        config={"chat_template_kwargs": {"mood": "calm"}},
+        credit=OnSpans(),
+    )
+    names = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
+    trained_on = [
+        prompt[shown.bool()].tolist() + completion[own.bool()].tolist()
+        for prompt, shown, completion, own in zip(*(inputs[name] for name in names), strict=True)
+    ]
+    assert sorted(read) == sorted(trained_on)
+
+
 def test_an_estimator_is_held_to_its_word(tmp_path: Path) -> None:
     class Bad(Estimator):
         def __init__(self, result: Callable[[Any], Any]) -> None:
@@ -439,7 +473,7 @@ class Watched(SelfAligned):
 
 def test_a_reward_can_ask_the_model_in_training(tmp_path: Path) -> None:
     reward = Watched()
-    trainer, _, rollouts = trained(reward, tmp_path, steps=3)
+    trainer, _, rollouts = trained(reward, tmp_path, steps=3, config={"learning_rate": 1e-3})
     assert all(rollout.signal.ok.all() for rollout in rollouts)
     assert len({round(float(value), 6) for rollout in rollouts for value in rollout.signal.outcome}) > 4
     policies, modes, fingerprints = zip(*reward.seen, strict=True)

@@ -29,24 +29,11 @@ class TokenRow(NamedTuple):
     def of(cls, sample: Chat, encode: ChatEncoder) -> TokenRow:
         """Those that the policy emitted, `extra["completion_ids"]`, where the sample has them; else those of its text.
 
-        A text often encodes to other tokens than it was generated in, and only a value for each of the latter can be
-        trained on.
-
-        Raises `ValueError` where `encode` does, where the ids aren't integers of at least 0, or where they aren't those
-        of the text and there are results of tools among them, which can't be told apart then.
+        Raises `ValueError` where `encode` does, and where the ids that were emitted can't be taken, see `ChatEncoder`.
         """
-        encoded = encode(sample)
-        emitted, own, written = _emitted(sample), encoded.ids[encoded.first :], encoded.tokens.written
-        if emitted is None or emitted == own:
-            return cls(encoded.ids, encoded.first, written)
-        prompt = encoded.ids[: encoded.first]
-        if emitted == own[: len(emitted)]:  # cut off before the turn ended
-            return cls(prompt + emitted, encoded.first, written[: len(emitted)])
-        if not written.all():
-            raise ValueError(
-                "extra['completion_ids']: they aren't the tokens of the text, so those of tools can't be told apart"
-            )
-        return cls(prompt + emitted, encoded.first, np.ones(len(emitted), dtype=bool))
+        ids, first, tokens = encode(sample)
+        tokens.check_emitted()
+        return cls(ids, first, tokens.written)
 
 
 def completion_log_probs(model: Any, rows: Sequence[TokenRow]) -> tuple[Tensor, Tensor]:
@@ -84,15 +71,3 @@ def evaluation_mode(model: Any) -> Generator[None]:
         yield
     finally:
         model.train(was_training)
-
-
-def _emitted(sample: Chat) -> list[int] | None:
-    ids = sample.extra.get("completion_ids")
-    if ids is None:
-        return None
-    array = np.asarray(ids)
-    if array.ndim != 1 or (array.size and (array.dtype.kind not in "iu" or array.min() < 0)):
-        raise ValueError(
-            f"extra['completion_ids']: expected a flat list of integers of at least 0, got {ids!r:.80}"
-        )
-    return array.astype(int).tolist()

@@ -38,8 +38,8 @@ class ContrastiveTokenReward(LogProbReward):
     `model`: a folder or Hugging Face id, or a `LogProbs`; the paper takes the reference model · `better`, `worse`:
     prompts with the fields `{prompt}` and `{response}`.
 
-    Abstains where the sample isn't a `Chat` of one assistant turn. A sample that can't be scored, or whose response has
-    different tokens behind the two prompts, fails with its reason. Scored in this process, all samples of a call
+    Abstains where the sample isn't a `Chat` of one assistant turn. A sample that can't be scored, whose response has
+    different tokens behind the two prompts, or other ones than the policy emitted, fails with its reason. Scored in this process, all samples of a call
     together. Raises `ValueError` where a prompt lacks a field.
 
     Wenxuan Zhou et al., "T-REG: Preference Optimization with Token-Level Reward Regularization", arXiv 2412.02685,
@@ -66,7 +66,7 @@ class ContrastiveTokenReward(LogProbReward):
         better = [_asked(self.better, samples[i]) for i in rows]
         worse = [_asked(self.worse, samples[i]) for i in rows]
         model = self.source(context)
-        for i, pair in zip(rows, paired_log_probs(model, better, model, worse), strict=True):
+        for i, pair in zip(rows, paired_log_probs(model, better, model, worse, emitted=True), strict=True):
             if isinstance(pair, Failure):
                 values[i] = pair
                 continue
@@ -79,4 +79,5 @@ def _asked(template: str, sample: Chat) -> Chat:
     """The same completion, as an answer to the prompt that `template` makes of the sample."""
     prompt = "\n\n".join(message_text(message) for message in sample.prompt_messages)
     fields = {"prompt": prompt, "response": sample.final}
-    return Chat(_FIELD.sub(lambda found: fields[found[1]], template), sample.completion)
+    emitted = {name: ids for name, ids in sample.extra.items() if name == "completion_ids"}
+    return Chat(_FIELD.sub(lambda found: fields[found[1]], template), sample.completion, extra=emitted)

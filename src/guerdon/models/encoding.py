@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from guerdon.core.messages import Message, message_text, tool_calls_of, with_parsed_calls
 from guerdon.core.samples import Chat
+from guerdon.models.emitted_tokens import emitted_ids, emitted_spans
 
 
 class CompletionTokens(NamedTuple):
@@ -17,11 +20,21 @@ class CompletionTokens(NamedTuple):
 
     `spans` (T, 2): the characters of `Chat.text` in each token, half-open; empty for a token that holds none, such as
     the end of a turn, and there it is where it stands · `written` (T,): which tokens the assistant wrote; the others
-    are results of tools and what the chat template puts between turns.
+    are results of tools and what the chat template puts between turns · `emitted`: False where the sample has
+    `extra["completion_ids"]` and these are others.
     """
 
     spans: NDArray[np.int64]
     written: NDArray[np.bool_]
+    emitted: bool = True
+
+    def check_emitted(self) -> None:
+        """Raise `ValueError` unless a value of each of these tokens is one of each that the policy emitted."""
+        if not self.emitted:
+            raise ValueError(
+                "extra['completion_ids']: they aren't the tokens of the text under this model's tokenizer, or those of tools "
+                "can't be told apart in them, so there is no value for each"
+            )
 
 
 class Encoded(NamedTuple):
@@ -35,13 +48,18 @@ class Encoded(NamedTuple):
 class ChatEncoder:
     """Renders and tokenises samples for a causal language model.
 
-    A sample is rendered by the tokenizer's chat template. Its completion reaches from the generation prompt to the
-    token that ends its last assistant turn. Without a template, prompt and completion are joined as they stand, and
-    both must be text. A lone surrogate is read as "?".
+    A sample is rendered by the tokenizer's chat template. `extra["chat_template_kwargs"]` are further arguments of
+    `apply_chat_template`, as a trainer gave them; without it `extra["tools"]` are the JSON schemas of tools, as a list or
+    its JSON. The completion reaches from the generation prompt to the token that ends its last assistant turn. Without a
+    template, prompt and completion are joined as they stand, and both must be text. A lone surrogate is read as "?".
+
+    A text often encodes to other tokens than it was generated in. Those of a sample's `extra["completion_ids"]` take the
+    place of the text's where they are tokens of it, whole or cut off. They aren't taken where they decode to something
+    else, as those of another tokenizer do, or where others than the text's hold results of tools.
 
     Called with a sample, gives an `Encoded`. It raises `ValueError`, which says why, where the sample isn't a `Chat`,
-    has more than `limit` tokens, or the template doesn't leave earlier turns as they were (one that drops reasoning):
-    no tokens could be told apart.
+    has more than `limit` tokens, holds anything else than described under these names in `extra`, or the template doesn't
+    leave earlier turns as they were (one that drops reasoning): no tokens could be told apart.
 
     Raises `ValueError` for a slow tokenizer, which doesn't know where its tokens stand.
     """
@@ -62,8 +80,6 @@ class ChatEncoder:
             return_offsets_mapping=True,
         )
         ids: list[int] = tokens["input_ids"]
-        if self._limit and len(ids) > self._limit:
-            raise ValueError(f"the model takes {self._limit} tokens, the sample has {len(ids)}")
         places = np.asarray(tokens["offset_mapping"], dtype=np.int64).reshape(-1, 2)
         turns = rendered.turns
         inside = (places[:, 0] >= turns[0].start) & (places[:, 0] < turns[-1].end)
@@ -71,7 +87,24 @@ class ChatEncoder:
         first, stop = (int(rows[0]), int(rows[-1]) + 1) if rows.size else (len(ids), len(ids))
         if first == 0:
             raise ValueError("prompt: expected at least one token before the completion, got none")
-        return Encoded(ids[:stop], first, _completion_tokens(places[first:stop], turns))
+        encoded = Encoded(ids[:stop], first, _completion_tokens(places[first:stop], turns))
+        emitted = emitted_ids(sample)
+        if emitted is not None:
+            encoded = self._with_emitted(encoded, emitted, sample)
+        if self._limit and len(encoded.ids) > self._limit:
+            raise ValueError(f"the model takes {self._limit} tokens, the sample has {len(encoded.ids)}")
+        return encoded
+
+    def _with_emitted(self, encoded: Encoded, emitted: list[int], sample: Chat) -> Encoded:
+        ids, first, tokens = encoded
+        count, own = len(emitted), ids[first:]
+        if emitted == own[:count]:
+            cut = CompletionTokens(tokens.spans[:count], tokens.written[:count])
+            return Encoded(ids[: first + count], first, cut)
+        spans = emitted_spans(sample, emitted, own, self._tokenizer) if tokens.written.all() else None
+        if spans is None:
+            return Encoded(ids, first, tokens._replace(emitted=False))
+        return Encoded(ids[:first] + emitted, first, CompletionTokens(spans, np.ones(count, dtype=bool)))
 
     def _rendered(self, sample: Chat) -> _Rendered:
         if not self._tokenizer.chat_template:
@@ -82,15 +115,19 @@ class ChatEncoder:
         prompt = list(sample.prompt_messages)
         messages = [_readable(message) for message in (*prompt, *sample.completion_messages)]
         places = [i for i in range(len(prompt), len(messages)) if messages[i]["role"] == "assistant"]
-        text = self._template(messages[: places[-1] + 1], False)
+        arguments = {**_template_arguments(sample), "tokenize": False, "add_generation_prompt": False}
+        template = partial(self._tokenizer.apply_chat_template, **arguments)
+        text = template(messages[: places[-1] + 1])
         turns, at = list[_Turn](), 0
         for i in places:
-            turns.append(self._turn(messages, i, text, at))
+            before = template(messages[:i], add_generation_prompt=True)
+            turns.append(self._turn(messages, i, text, before, template(messages[: i + 1]), at))
             at = turns[-1].high + 1
         return _Rendered(text, turns)
 
-    def _turn(self, messages: Sequence[dict[str, Any]], i: int, text: str, low: int) -> _Turn:
-        before, after = self._template(messages[:i], True), self._template(messages[: i + 1], False)
+    def _turn(
+        self, messages: Sequence[dict[str, Any]], i: int, text: str, before: str, after: str, low: int
+    ) -> _Turn:
         if not (after.startswith(before) and text.startswith(after)):
             raise ValueError(f"message {i}: the chat template doesn't leave earlier text as it was")
         mark = self._tokenizer.eos_token
@@ -103,11 +140,6 @@ class ChatEncoder:
         if place < 0:
             raise ValueError(f"message {i}: its content isn't in what the chat template makes of it")
         return _Turn(len(before), end, place - lead - low, low, low + len(content))
-
-    def _template(self, messages: Sequence[dict[str, Any]], generation_prompt: bool) -> str:
-        return self._tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=generation_prompt
-        )
 
 
 class _Turn(NamedTuple):
@@ -144,3 +176,19 @@ def _readable(message: Message) -> dict[str, Any]:
     if unread:
         raise ValueError(f"tool_calls: {unread[0]}")
     return with_parsed_calls(message)
+
+
+def _template_arguments(sample: Chat) -> dict[str, Any]:
+    """What a sample says to its chat template beside the messages."""
+    given = sample.extra.get("chat_template_kwargs")
+    if given is not None:
+        if not isinstance(given, Mapping):
+            raise ValueError(f"extra['chat_template_kwargs']: expected a mapping, got {given!r:.80}")
+        return dict(given)
+    tools = sample.extra.get("tools")
+    if not tools:
+        return {}
+    schemas = json.loads(tools) if isinstance(tools, str) else tools
+    if not isinstance(schemas, Sequence) or not all(isinstance(schema, Mapping) for schema in schemas):
+        raise ValueError(f"extra['tools']: expected a list of JSON schemas, got {tools!r:.80}")
+    return {"tools": [dict(schema) for schema in schemas]}

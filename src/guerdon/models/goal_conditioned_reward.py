@@ -95,13 +95,18 @@ class GoalConditionedReward(Reward):
         return Signal.from_values(values)
 
     def _row(self, model: GoalConditionedModel, sample: Chat) -> _Row:
-        if self.dense != "step":
-            return _Row(model.tokens(sample), None, None)
         ids, first, tokens = model.encode(sample)
+        row = TokenRow(ids, first, tokens.written)
+        if self.dense != "step":
+            if first == len(ids):
+                raise ValueError("completion: expected at least one token, got none")
+            if self.dense == "token":
+                tokens.check_emitted()
+            return _Row(row, None, None)
         _, ends, spans = model.network.steps(sample)
         if not len(ends):
             raise Abstain("completion: has no step")
-        return _Row(TokenRow(ids, first, tokens.written), ends - first, spans)
+        return _Row(row, ends - first, spans)
 
     def _value(self, row: _Row, prediction: GoalPrediction) -> Value:
         outcome = prediction.reward if self.outcome else 0.0

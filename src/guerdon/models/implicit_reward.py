@@ -34,15 +34,15 @@ class ImplicitReward(Reward):
 
     `unit`: what a part is. `response` gives the outcome, without parts; the others give dense rewards, and 0 as the
     outcome. `turn`: assistant turns · `step`: what `separator` ends in `Chat.text`, spans in its characters · `token`:
-    all tokens of the completion, with 0 for what tools and the template wrote; these are the tokens of `model`, so in
-    training the policy needs the same ones. A token belongs to the part in which its first character lies; the end of
+    all tokens of the completion, those of `extra["completion_ids"]` where the sample has them, with 0 for what tools and
+    the template wrote; in training, `model` needs the policy's tokenizer. A token belongs to the part in which its first character lies; the end of
     a turn to the part before it.
 
     `model`, `reference`: a folder or Hugging Face id, or a `LogProbs`; the reference any `Policy`, and by default the
     live one of the context, which makes the reward relative to the policy that wrote the samples.
 
-    Ranges: unbounded, of the size of `beta` times nats. A sample that can't be scored, or whose tokens differ between
-    the two models, fails with its reason. Scored in this process, all samples of a call together. Raises `ValueError`
+    Ranges: unbounded, of the size of `beta` times nats. A sample that can't be scored, whose tokens differ between the
+    two models, or, by token, aren't those that the policy emitted, fails with its reason. Scored in this process, all samples of a call together. Raises `ValueError`
     for an unknown unit, an empty separator or a `beta` that isn't above 0.
 
     Lifan Yuan et al., "Free Process Rewards without Process Labels", arXiv 2412.01981, repository
@@ -81,7 +81,8 @@ class ImplicitReward(Reward):
         return self.score_batch([sample], context).value(0)
 
     def score_batch(self, samples: Sequence[Chat], context: Context) -> Signal:
-        pairs = paired_log_probs(self._model(), samples, self._reference(context), samples)
+        reference, emitted = self._reference(context), self.unit == "token"
+        pairs = paired_log_probs(self._model(), samples, reference, samples, emitted=emitted)
         values = [
             pair if isinstance(pair, Failure) else self._value(sample, pair)
             for sample, pair in zip(samples, pairs, strict=True)

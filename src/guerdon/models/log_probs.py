@@ -141,18 +141,28 @@ class LogProbPair(NamedTuple):
 
 
 def paired_log_probs(
-    model: LogProbs, samples: Sequence[Chat], reference: Policy, others: Sequence[Chat]
+    model: LogProbs,
+    samples: Sequence[Chat],
+    reference: Policy,
+    others: Sequence[Chat],
+    *,
+    emitted: bool = False,
 ) -> list[LogProbPair | Failure]:
     """Completions under `model`, and the same completions of `others`, in other contexts or not, under `reference`.
 
+    `emitted`: the values are wanted by token, so the tokens must be those that the policy emitted.
+
     A row is a `Failure` with its reason where the model can't score the sample or the other one, where both don't have
-    equally many tokens, or where the log-probability of a token that the assistant wrote isn't finite.
+    equally many tokens, or other ones than are wanted, or where the log-probability of a token that the assistant wrote
+    isn't finite.
     """
     found = dict[int, LogProbPair | Failure]()
     tokens = dict[int, CompletionTokens]()
     for i, (sample, other) in enumerate(zip(samples, others, strict=True)):
         try:
             own = model.completion_tokens(sample)
+            if emitted:
+                own.check_emitted()
             if other is not sample:
                 model.completion_tokens(other)
             tokens[i] = own

@@ -6,11 +6,12 @@ from typing import Any
 
 from guerdon.core.checks import check_count
 from guerdon.core.samples import Chat
+from guerdon.models.emitted_tokens import emitted_ids
 from guerdon.models.encoding import ChatEncoder, Encoded
 
 
 class RecentEncodings:
-    """`encode` that remembers: a sample with the prompt and completion of a recent one isn't encoded again.
+    """`encode` that remembers: a sample with all that it reads of a recent one isn't encoded again.
 
     `tokens`: how many it remembers in all; those of the samples that were asked for longest ago go first. Raises what
     `encode` raises, and `ValueError` for `tokens` below 1.
@@ -27,7 +28,8 @@ class RecentEncodings:
         if not isinstance(sample, Chat):
             return self._encode(sample)
         # By content, since the messages of a sample can be edited.
-        key = repr((sample.prompt, sample.completion))
+        told = [sample.extra.get(name) for name in ("tools", "chat_template_kwargs")]
+        key = repr((sample.prompt, sample.completion, emitted_ids(sample), told))
         encoded = self._recent.pop(key, None)
         if encoded is None:
             encoded = self._encode(sample)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
 from numpy.typing import NDArray
+from transformers.utils.chat_template_utils import get_json_schema
 from trl.trainer.grpo_trainer import GRPOTrainer as TRLTrainer
 
 from guerdon.core.context import Context
@@ -29,7 +30,8 @@ class GRPOTrainer(TRLTrainer):
 
     Generation, tools, loss and everything else are TRL's; `options` are the keyword arguments of its trainer.
     Dataset columns reach the reward as `reference` (`reference`, `solution` or `answer`) and `extra`, with
-    the token ids in `extra["completion_ids"]`. The context has `step`, `total_steps`, in `extra["training"]`
+    the token ids in `extra["completion_ids"]`, and in `extra["chat_template_kwargs"]`, where there are any, the tools and
+    other arguments with which the prompt was rendered. The context has `step`, `total_steps`, in `extra["training"]`
     whether this is a batch of training and not of an evaluation, and, as `policy`, the `LogProbs` of the model
     in training, which works where the reward runs in this process. There is none where its weights are sharded
     over processes (FSDP, DeepSpeed ZeRO-3), which can only be asked together, or its tokenizer is a slow one.
@@ -87,6 +89,9 @@ class GRPOTrainer(TRLTrainer):
         columns: dict[str, Sequence[Any]] = {
             name: [row[name] for row in inputs] for name in inputs[0] if name not in _OWN_COLUMNS
         } | {"completion_ids": completion_ids_list}
+        rendering = self._template_arguments(inputs)
+        if any(rendering) or "tools" in columns:
+            columns["chat_template_kwargs"] = rendering
         first = self.accelerator.process_index * len(prompts)
         groups = [(first + i) // self._group_size for i in range(len(prompts))]
         samples = gather_object(as_chats(prompts, completions, columns, groups))
@@ -94,6 +99,17 @@ class GRPOTrainer(TRLTrainer):
         signal: Signal = broadcast_object_list(found)[0]
         self._scored = samples, signal
         return torch.tensor(signal.total, dtype=torch.float32, device=self.accelerator.device)[:, None]
+
+    def _template_arguments(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """What each prompt was rendered with beside its messages, so that a model can read the same prompt."""
+        arguments: Any = self.chat_template_kwargs
+        shared: dict[str, Any] = {**arguments}
+        if self.chat_template is not None:
+            shared["chat_template"] = self.chat_template
+        by_environment = {None: self.tools} if self.environment_factories is None else self._env_tools
+        schemas = {name: [get_json_schema(tool) for tool in tools] for name, tools in by_environment.items()}
+        names = [row.get("environment") if self._multi_environment else None for row in inputs]
+        return [{**shared, **({"tools": schemas[name]} if schemas[name] else {})} for name in names]
 
     def _score(self, samples: Sequence[Chat]) -> Signal:
         return self.engine.score(samples, self._context)
