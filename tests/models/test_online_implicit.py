@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ import pytest
 from guerdon.core.context import Context
 from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat
-from guerdon.core.signal import Status
-from guerdon.credit import DenseLeaveOneOut, ranking_accuracy
+from guerdon.core.signal import Signal, Status
+from guerdon.credit import DenseLeaveOneOut, EpisodeStep, ranking_accuracy
 from guerdon.models.implicit_reward import ImplicitReward
 from guerdon.models.log_probs import CausalLogProbs
 from guerdon.models.online_implicit import OnlineImplicitReward
-from tests.judges.models import raw_model, solved
+from tests.judges.models import QUESTIONS, fitted_model, question, raw_model, solved
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -61,6 +61,19 @@ def online(**options: Any) -> OnlineImplicitReward:
 
 def weights(reward: OnlineImplicitReward) -> list[Any]:
     return [weight.detach().clone() for weight in reward.model.parameters()]
+
+
+def learnt_model(reward: OnlineImplicitReward) -> Any:
+    """The model of a reward that made it from the policy."""
+    model = copy.deepcopy(raw_model()[0])
+    model.load_state_dict(reward.state_dict()["0:online_implicit_reward"]["model"])
+    return model
+
+
+def gradient(reward: OnlineImplicitReward) -> Any:
+    """That of the only step so far, from the first moment of Adam."""
+    state = reward.state_dict()["0:online_implicit_reward"]["optimizer"]["state"]
+    return torch.cat([moments["exp_avg"].flatten() for moments in state.values()]) / (1 - 0.9)
 
 
 def same(first: list[Any], second: list[Any]) -> bool:
@@ -157,6 +170,226 @@ def test_tokens_of_tools_have_no_reward():
     np.testing.assert_array_equal(reward([dialogue], TRAINING).dense.row(0) != 0, written)
 
 
+# -- pairs ------------------------------------------------------------------------------------------------------------
+
+
+def other_model(seed: int = 1) -> Any:
+    """A model near the raw one."""
+    model = copy.deepcopy(raw_model()[0])
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 0.02 * torch.randn_like(weight)
+    return model
+
+
+def outcomes(*rows: tuple[int | str, str, float]) -> list[Chat]:
+    """Samples of groups, each with its text and outcome."""
+    return [Chat(PROMPT, text, group=group, extra={"outcome": outcome}) for group, text, outcome in rows]
+
+
+def dialogue(outcome: float, expression: str = "12+7", group: int | None = None) -> Chat:
+    """Two turns with a call of a tool between them."""
+    return Chat(PROMPT, solved(expression)[1:], group=group, extra={"outcome": outcome})
+
+
+MIXED = [
+    *outcomes((0, "The answer is 12", 1), (0, "No, it is 3", 0), (0, "word " * 9 + "4", 0)),
+    *outcomes((1, "It is 5", 1), (1, "It is 6 or 8", 1)),
+    dialogue(0, group=1),
+    *outcomes((2, "alone", 1), (3, "1", 0), (3, "2", 0)),
+]
+PAIRS = [(0, 1), (0, 2), (3, 5), (4, 5)]
+
+
+def pair_gradient(reduce: str, beta: float) -> Any:
+    """Of the loss over `PAIRS`, all samples in one pass."""
+    from guerdon.models.completion_log_probs import TokenRow, completion_log_probs
+    from guerdon.models.encoding import ChatEncoder
+
+    model = other_model().eval()
+    rows = [TokenRow.of(sample, ChatEncoder(raw_model()[1])) for sample in MIXED]
+    (log_probs, written), (reference, _) = (
+        completion_log_probs(one, rows) for one in (model, raw_model()[0].eval())
+    )
+    scores = beta * ((log_probs - reference.detach()) * written).sum(-1)
+    if reduce == "mean":
+        scores = scores / torch.tensor([2.0 if i == 5 else 1.0 for i in range(len(MIXED))])
+    loss = -sum(torch.nn.functional.logsigmoid(scores[i] - scores[j]) for i, j in PAIRS) / len(PAIRS)
+    return torch.cat([found.flatten() for found in torch.autograd.grad(loss, list(model.parameters()))])
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 90, 4096])
+@pytest.mark.parametrize(("reduce", "granularity"), [("sum", "turn"), ("mean", "turn"), ("mean", "token")])
+def test_the_gradient_is_that_of_all_pairs_whatever_the_passes(batch_tokens, reduce, granularity):
+    reward = OnlineImplicitReward(
+        Right(),
+        other_model(),
+        raw_model()[0],
+        tokenizer=raw_model()[1],
+        loss="pairs",
+        reduce=reduce,
+        granularity=granularity,
+        beta=0.3,
+        max_grad_norm=1e9,
+        batch_tokens=batch_tokens,
+    )
+    assert reward(MIXED, TRAINING).ok.all()
+    expected = pair_gradient(reduce, beta=0.3)
+    assert expected.abs().max() > 0.01
+    np.testing.assert_allclose(gradient(reward), expected, atol=1e-5)
+
+
+def test_reduce_matters_only_where_trajectories_have_several_turns():
+    first, second = (online(loss="pairs", reduce=reduce, max_grad_norm=1e9) for reduce in ("sum", "mean"))
+    for reward in (first, second):
+        reward(BATCH, TRAINING)
+    assert torch.equal(gradient(first), gradient(second))
+
+
+def test_pairs_raise_successes_over_failures():
+    reward = online(loss="pairs", granularity="turn")
+    held_out = chats(40, 47, 58, 61, 44, 53, 62, 69)
+    rng = np.random.default_rng(0)
+    for step in range(30):
+        numbers = rng.integers(10, 40, 8) + 60 * rng.integers(0, 2, 8)
+        reward(chats(*numbers.tolist()), Context(step=step))
+    after = reward(held_out)
+    assert ranking_accuracy(after.dense.sums(), after.outcome, np.zeros(8, dtype=int)) >= 0.9
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        outcomes((0, "1", 1), (1, "2", 0), (2, "3", 1)),
+        outcomes((0, "1", 1), (0, "2", 1), (1, "3", 0), (1, "4", 0)),
+        outcomes((0, "1", 0.5)),
+        [*outcomes((0, "1", 1)), Chat(PROMPT, "none", group=0), Chat(PROMPT, "", group=0)],
+    ],
+    ids=["groups of one", "no mixed group", "one sample", "the others failed"],
+)
+def test_without_a_pair_nothing_is_trained_and_rewards_are_read(samples):
+    reward = OnlineImplicitReward(
+        Right(), other_model(), raw_model()[0], tokenizer=raw_model()[1], loss="pairs", update="before"
+    )
+    before, expected = weights(reward), reward(samples)
+    found = reward(samples, TRAINING)
+    assert same(weights(reward), before)
+    assert not reward.state_dict()["0:online_implicit_reward"]["optimizer"]["state"]
+    assert found.dense.values.any()
+    np.testing.assert_array_equal(found.dense.values, expected.dense.values)
+
+
+def test_success_is_an_outcome_above_the_threshold_on_any_scale():
+    scaled = outcomes((0, "1", 9), (0, "2", 6), (0, "3", -2))
+    plain = outcomes((0, "1", 1), (0, "2", 0), (0, "3", 0))
+    first, second = online(loss="pairs", success_above=6.0), online(loss="pairs")
+    assert first(scaled, TRAINING).outcome.tolist() == [9, 6, -2]
+    second(plain, TRAINING)
+    assert same(weights(first), weights(second))
+    everywhere = online(loss="pairs")  # -2 is the only one that isn't above 0
+    everywhere(scaled, TRAINING)
+    assert not same(weights(first), weights(everywhere))
+
+
+def test_rows_that_fail_or_abstain_are_in_no_pair():
+    bad = [
+        Chat(PROMPT, "no number"),
+        Chat(PROMPT, ""),
+        Chat(PROMPT, "12" + " a" * 2000, extra={"outcome": 0.0}),
+    ]
+    clean, mixed = (online(loss="pairs", granularity="turn", max_grad_norm=1e9) for _ in range(2))
+    clean(BATCH, TRAINING)
+    signal = mixed([*BATCH[:2], *bad, *BATCH[2:]], TRAINING)
+    assert signal.status.tolist() == [0, 0, Status.FAILED, Status.ABSTAINED, Status.FAILED, 0, 0]
+    assert signal.dense.lengths.tolist() == [1, 1, 0, 0, 0, 1, 1]
+    np.testing.assert_allclose(gradient(mixed), gradient(clean), atol=1e-5)
+
+
+def test_weights_that_are_not_finite_fail_the_batch_of_pairs():
+    reward = online(loss="pairs", granularity="turn")
+    with torch.no_grad():
+        reward.model.get_input_embeddings().weight[:] = float("inf")
+    before = weights(reward)
+    assert reward(BATCH, TRAINING).status.tolist() == [Status.FAILED] * 4
+    assert same(weights(reward)[1:], before[1:])
+
+
+# -- turns ------------------------------------------------------------------------------------------------------------
+
+
+def test_turns_are_sums_of_their_tokens_and_lie_where_the_implicit_reward_has_them():
+    samples = [dialogue(1.0), *outcomes((0, "It is 12", 0.0)), dialogue(0.0, "5*8")]
+    models = {"model": other_model(), "reference": raw_model()[0], "tokenizer": raw_model()[1]}
+    turns = OnlineImplicitReward(Right(), **models, granularity="turn")(samples).dense
+    tokens = OnlineImplicitReward(Right(), **models)(samples).dense
+    sources = [CausalLogProbs(model, raw_model()[1]) for model in (models["model"], models["reference"])]
+    expected = ImplicitReward(*sources, beta=1.0, unit="turn")(samples).dense
+    assert turns.unit == "turn"
+    assert turns.lengths.tolist() == [2, 1, 2]
+    np.testing.assert_array_equal(turns.spans, [[0, 1], [2, 3], [0, 1], [0, 1], [2, 3]])
+    np.testing.assert_array_equal(turns.spans, expected.spans)
+    np.testing.assert_allclose(turns.values, expected.values, atol=1e-4)
+    np.testing.assert_allclose(turns.sums(), tokens.sums(), atol=1e-4)
+    assert np.abs(turns.values).min() > 0.01
+
+
+def test_turns_need_no_token_of_the_policy_but_one_of_their_own():
+    tokenizer = copy.deepcopy(raw_model()[1])
+    tokenizer.chat_template = None
+    reward = online(granularity="turn", tokenizer=tokenizer)
+    alien = {"outcome": 1.0, "completion_ids": [10**6]}
+    samples = [Chat("12+7", "19", extra=alien), Chat("12+7", "", extra={"outcome": 1.0})]
+    found = reward(samples)
+    assert found.status.tolist() == [Status.OK, Status.FAILED]
+    assert "1 assistant turns, but 0 stretches" in found.reasons[1]
+    refused = online(tokenizer=tokenizer)(samples[:1])
+    assert "completion_ids" in refused.reasons[0]
+
+
+# -- relative to the live policy --------------------------------------------------------------------------------------
+
+
+def test_rewards_are_relative_to_the_policy_that_each_context_has():
+    reward = OnlineImplicitReward(
+        Right(), reference="policy", loss="pairs", granularity="turn", learning_rate=1e-3
+    )
+    model, tokenizer = copy.deepcopy(raw_model()[0]).train(), raw_model()[1]
+    policy = CausalLogProbs(model, tokenizer)
+    samples = [dialogue(1.0), dialogue(0.0, "5*8"), *BATCH]
+    first = reward(samples, Context(step=0, policy=policy))
+    assert first.reasons == {}
+    assert not first.dense.values.any()  # a copy in the same passes, to the last bit
+    assert reward(samples, Context(policy=policy)).dense.values.any()
+    assert same(list(model.parameters()), list(raw_model()[0].parameters()))
+    assert model.training
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight *= 1.1
+    moved = reward(samples, Context(policy=policy))
+    learnt = CausalLogProbs(learnt_model(reward), tokenizer)
+    expected = ImplicitReward(learnt, policy, beta=1.0, unit="turn")(samples)
+    np.testing.assert_allclose(moved.dense.values, expected.dense.values, atol=1e-3)
+
+
+def test_a_context_without_a_policy_to_compare_with_fails_with_its_reason():
+    reward = online(reference="policy", loss="pairs")
+    for policy in (None, object()):
+        found = reward(BATCH, Context(step=0, policy=policy))
+        assert found.status.tolist() == [Status.FAILED] * 4
+        assert "reference: expected a context whose policy is a model" in found.reasons[0]
+    assert reward.outcome.seen == 0
+    itself = CausalLogProbs(reward.model, raw_model()[1])
+    found = reward(BATCH, Context(step=0, policy=itself))
+    assert "reference: expected another model" in found.reasons[0]
+    tokenizer = copy.deepcopy(raw_model()[1])
+    tokenizer.add_tokens(["qqq"])
+    other = CausalLogProbs(raw_model()[0], tokenizer)
+    assert "reference: expected a policy with the tokens" in reward(BATCH, Context(policy=other)).reasons[0]
+    same_words = CausalLogProbs(raw_model()[0], copy.deepcopy(raw_model()[1]))
+    assert reward(BATCH, Context(policy=same_words)).ok.all()
+
+
 # -- what doesn't train -----------------------------------------------------------------------------------------------
 
 
@@ -234,8 +467,9 @@ def test_the_reference_stays_and_the_mode_of_the_model_too():
 # -- state ------------------------------------------------------------------------------------------------------------
 
 
-def test_state_goes_on_where_it_was_saved():
-    first, second = online(), online()
+@pytest.mark.parametrize("options", [{}, {"loss": "pairs", "granularity": "turn"}])
+def test_state_goes_on_where_it_was_saved(options):
+    first, second = online(**options), online(**options)
     for step in range(2):
         first(BATCH, Context(step=step))
     second.load_state_dict(copy.deepcopy(first.state_dict()))
@@ -264,6 +498,9 @@ def test_a_folder_is_loaded_and_its_copy_is_the_reference(tmp_path: Path):
         {"beta": 0},
         {"learning_rate": -1},
         {"update": "never"},
+        {"loss": "pair"},
+        {"reduce": "max"},
+        {"success_above": float("nan")},
         {"granularity": "step"},
         {"max_grad_norm": 0},
         {"weight_decay": float("nan")},
@@ -306,4 +543,49 @@ def test_two_steps_of_grpo_with_its_process_rewards(tmp_path: Path):
         assert rollout.signal.dense.values.any()
         assert np.isfinite(rollout.advantages).all()
         assert rollout.advantages.any()
+    assert all(torch.isfinite(weight).all() for weight in trainer.model.parameters())
+
+
+def test_two_steps_of_grpo_with_turn_rewards_of_pairs(tmp_path: Path):
+    pytest.importorskip("trl")
+    from guerdon.agents import calculator
+    from tests.train.test_grpo import trained
+
+    class Alternate(Reward):
+        """Every other sample is a success, so that each group has pairs."""
+
+        scope = "batch"
+
+        def score_batch(self, samples: Sequence[Chat], context: Context) -> Signal:
+            return Signal(np.arange(len(samples)) % 2.0)
+
+    start = tmp_path / "start"
+    for part in fitted_model():
+        part.save_pretrained(start)
+    reward = OnlineImplicitReward(
+        Alternate(), loss="pairs", granularity="turn", reference="policy", learning_rate=1e-3, update="before"
+    )
+    trainer, _, rollouts = trained(
+        reward,
+        tmp_path / "out",
+        steps=2,
+        model=start,
+        credit=EpisodeStep(),
+        rows=[{"prompt": question(expression)} for expression in QUESTIONS],
+        tools=[calculator],
+        config={"max_completion_length": 64, "learning_rate": 1e-4},
+    )
+    assert len(rollouts) == 2
+    assert any(len(sample.steps()) == 2 for rollout in rollouts for sample in rollout.samples)
+    for rollout in rollouts:
+        assert rollout.signal.reasons == {}
+        dense = rollout.signal.dense
+        assert dense.unit == "turn"
+        assert dense.lengths.tolist() == [len(sample.steps()) for sample in rollout.samples]
+        assert dense.values.any()
+        assert rollout.advantages.any()
+        for sample, mask, advantages in zip(rollout.samples, rollout.mask, rollout.advantages, strict=True):
+            starts = np.flatnonzero(np.diff(mask, prepend=False) & mask)
+            turn = np.searchsorted(starts, np.flatnonzero(mask), side="right")
+            assert len(set(zip(turn.tolist(), advantages[mask].tolist(), strict=True))) == len(sample.steps())
     assert all(torch.isfinite(weight).all() for weight in trainer.model.parameters())

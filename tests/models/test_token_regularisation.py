@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from guerdon.models.token_regularisation import (
     contrastive_token_rewards,
     token_regularised_dpo,
+    token_regularised_simpo,
     token_regulariser,
 )
 
@@ -80,6 +81,88 @@ def test_a_static_weight_is_one_and_without_alpha_it_is_dpo():
     assert plain.total.tolist() == plain.preference.tolist()
 
 
+def test_the_mean_regulariser_counts_the_tokens_of_the_mask():
+    log_probs, rewards = np.array([[-1.0, -2.0, np.nan]]), np.array([[0.2, -0.3, 0.5]])
+    mask = np.array([[1, 1, 0]])
+    assert token_regulariser(log_probs, rewards, 2.0, mask=mask, reduce="mean") == pytest.approx([-0.4])
+    assert token_regulariser(log_probs, rewards, 2.0, mask=mask) == pytest.approx([-0.8])
+
+
+SIMPO = {
+    "policy_chosen": [[-1.0, -3.0]],  # mean −2
+    "policy_rejected": [[-2.0, -4.0, -6.0]],  # mean −4
+    "rewards_chosen": [[0.4, -0.2]],  # Σ r̂ · log π = 0.2
+    "rewards_rejected": [[0.0, 0.5, -0.1]],  # Σ r̂ · log π = −1.4
+}
+
+
+@pytest.mark.parametrize(("gamma", "margin"), [(0.0, 5.0), (1.5, 3.5), (6.0, -1.0)])
+def test_simpo_on_one_pair(gamma, margin):
+    found = token_regularised_simpo(**{k: np.array(v) for k, v in SIMPO.items()}, gamma=gamma, alpha=0.1)
+    weight = 1 / (1 + math.exp(margin))
+    assert found.preference[0] == pytest.approx(math.log1p(math.exp(-margin)))
+    assert found.weight[0] == pytest.approx(weight)
+    assert (found.chosen[0], found.rejected[0]) == pytest.approx((-2.5 * 0.1, 2.5 * 1.4 / 3))
+    assert found.total[0] == pytest.approx(
+        math.log1p(math.exp(-margin)) + 0.1 * weight * (-0.25 + 2.5 * 1.4 / 3)
+    )
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["dynamic", "static"]))
+def test_the_gradient_of_simpo_is_that_of_its_definition(seed, weighting):
+    rng = np.random.default_rng(seed)
+    masks = [torch.tensor(rng.random((3, width)) < 0.6) for width in (4, 6)]
+    for mask in masks:
+        mask[:, int(rng.integers(mask.shape[1]))] = True
+    rewards = [torch.tensor(rng.uniform(-0.5, 0.5, mask.shape)) for mask in masks]
+    values = [torch.tensor(-5 * rng.random(mask.shape)) for mask in masks]
+
+    def leaves():
+        return [value.clone().requires_grad_() for value in values]
+
+    own, plain = leaves(), leaves()
+    hidden = [torch.where(mask, value, torch.nan) for mask, value in zip(masks, own, strict=True)]
+    token_regularised_simpo(
+        *hidden, *rewards, beta=2.0, gamma=0.7, alpha=0.5, mask_chosen=masks[0], mask_rejected=masks[1],
+        weighting=weighting,
+    ).total.sum().backward()  # fmt: skip
+    r, reg = list[torch.Tensor](), list[torch.Tensor]()
+    for value, mask, reward in zip(plain, masks, rewards, strict=True):
+        r.append(torch.stack([2.0 * row[m].mean() for row, m in zip(value, mask, strict=True)]))
+        reg.append(
+            torch.stack(
+                [-2.0 * (h[m] * row[m]).mean() for row, m, h in zip(value, mask, reward, strict=True)]
+            )
+        )
+    margin = r[0] - r[1] - 0.7
+    weight = torch.sigmoid(-margin).detach() if weighting == "dynamic" else 1.0
+    (-torch.nn.functional.logsigmoid(margin) + 0.5 * weight * (reg[0] + reg[1])).sum().backward()
+    for one, other in zip(own, plain, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_simpo_without_alpha_has_no_regulariser_and_ignores_what_is_masked():
+    rng = np.random.default_rng(0)
+    arrays = [-rng.random((3, width)) for width in (4, 2, 4, 2)]
+    masks = [np.arange(4) < np.array([[1], [4], [2]]), np.arange(2) < np.array([[2], [1], [1]])]
+    options = {"mask_chosen": masks[0], "mask_rejected": masks[1]}
+    found = token_regularised_simpo(*arrays, alpha=0.0, **options)
+    np.testing.assert_array_equal(found.total, found.preference)
+    hidden = [torch.tensor(np.where(masks[i % 2], a, np.nan)) for i, a in enumerate(arrays)]
+    same = token_regularised_simpo(
+        *hidden, alpha=0.0, **{name: torch.tensor(mask) for name, mask in options.items()}
+    )
+    for one, other in zip(found, same, strict=True):
+        np.testing.assert_allclose(one, other.numpy())
+
+
+def test_simpo_does_not_depend_on_the_length_of_an_answer():
+    short = {k: np.array(v) for k, v in SIMPO.items()}
+    long = {k: np.tile(v, (1, 50)) for k, v in short.items()}
+    for one, other in zip(token_regularised_simpo(**short), token_regularised_simpo(**long), strict=True):
+        np.testing.assert_allclose(one, other)
+
+
 def test_a_pair_that_is_far_apart_stays_finite():
     rows = np.full((1, 1), -5e3), np.zeros((1, 1))
     found = token_regularised_dpo(*rows, *rows[::-1], *rows, beta=1.0, alpha=1.0)
@@ -115,3 +198,15 @@ def test_wrong_arguments_are_named():
         token_regulariser(a, a, 0.0)
     with pytest.raises(ValueError, match="token_rewards beside log_probs"):
         token_regulariser(a, b, 0.1)
+    with pytest.raises(ValueError, match="reduce: expected one of"):
+        token_regulariser(a, a, 0.1, reduce="max")
+    with pytest.raises(ValueError, match="rewards beside policy_rejected: expected shape"):
+        token_regularised_simpo(a, b, a, a)
+    with pytest.raises(ValueError, match="policy_rejected: expected 1 rows"):
+        token_regularised_simpo(a, two, a, two)
+    with pytest.raises(ValueError, match="gamma: expected"):
+        token_regularised_simpo(a, b, a, b, gamma=-0.1)
+    with pytest.raises(ValueError, match="policy_rejected: expected at least one token"):
+        token_regularised_simpo(a, b, a, b, mask_rejected=np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="log_probs: expected at least one token"):
+        token_regulariser(np.zeros((1, 0)), np.zeros((1, 0)), 0.1, reduce="mean")

@@ -37,9 +37,9 @@ SLUGS = [
     "toolrl",
 ]
 NEEDS_ENCODER = ("harmo", "semantic-grpo")
-NEEDS_MODEL = ("implicit-prm", "oprl-istar", "rl-reward-clip-delta")
+NEEDS_MODEL = ("implicit-prm", "rl-reward-clip-delta")
 """Recipes that name a folder for the user's own model; the rewards themselves are tested with real ones elsewhere."""
-NEEDS_POLICY = ("p2s", "prime", "sar", "thr")
+NEEDS_POLICY = ("oprl-istar", "p2s", "prime", "sar", "thr")
 """Recipes that ask the live policy of the context."""
 
 CALLS = [{"name": "add", "parameters": {"a": 1, "b": 2}}, {"name": "add", "parameters": {"a": 3, "b": 3}}]
@@ -215,6 +215,10 @@ def test_it_asks_the_live_policy(name):
     right, wrong = "".join(line["content"] for line in task.solution), "answer 10"
     if name == "p2s":
         right, wrong = (f"<think>so</think>\n<answer>{text}</answer>" for text in (right, wrong))
+    if name == "oprl-istar":
+        right, wrong = (rf"\boxed{{{answer}}}" for answer in (task.reference, "99"))
+    if name == "oprl-istar":
+        right, wrong = (f"The answer is {number}." for number in (task.reference, 10))
     samples = [
         replace(task.chat(text), extra={**task.extra, "path": "first\nthen"}) for text in (right, wrong)
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -77,16 +78,27 @@ def model_of(weights: Any) -> Any:
 
 
 def trained(
-    folder: Path, reward: Reward, *, steps: int = 2, config: dict[str, Any] | None = None, **options: Any
+    folder: Path,
+    reward: Reward,
+    *,
+    steps: int = 2,
+    config: dict[str, Any] | None = None,
+    prompts: Sequence[Any] = (PROMPT,) * 8,
+    resume: Path | None = None,
+    **options: Any,
 ) -> tuple[Any, list[tuple[dict[str, Any], float, Any]], list[Rollout]]:
-    """The trainer after some steps; of each its inputs, its loss and the weights before it; and the rollouts."""
+    """The trainer after some steps; of each its batch, its loss and the weights before it; and the rollouts."""
     from guerdon.train.flow_trainer import FlowBalanceTrainer
 
     class Probe(FlowBalanceTrainer):
+        def _log_probs(self, model: Any, inputs: Any) -> Any:
+            self.batch = dict(inputs)
+            return super()._log_probs(model, inputs)
+
         def _compute_loss(self, model: Any, inputs: Any) -> Any:
             loss = super()._compute_loss(model, inputs)
             weights = copy.deepcopy(self.accelerator.unwrap_model(model).state_dict())
-            seen.append((dict(inputs), loss.item(), weights))
+            seen.append((self.batch, loss.item(), weights))
             return loss
 
     _, initial, tokenizer = start()
@@ -114,11 +126,12 @@ def trained(
         reward,
         trl.GRPOConfig(**args),
         on_rollout=rollouts.append,
-        train_dataset=datasets.Dataset.from_list([{"prompt": PROMPT}] * 8),
+        train_dataset=datasets.Dataset.from_list([{"prompt": prompt} for prompt in prompts]),
+        eval_dataset=datasets.Dataset.from_list([{"prompt": PROMPT}] * 2),
         processing_class=tokenizer,
         **options,
     )
-    trainer.train()
+    trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     return trainer, seen, rollouts
 
 
@@ -210,8 +223,7 @@ def test_solutions_that_failed_or_have_too_few_steps_carry_no_loss(tmp_path: Pat
         assert ["ab\n" not in sample.text for sample in rollout.samples] == ok.tolist()
         assert not ok.all()
         assert not rollout.advantages[~ok].any()
-    logged = [entry["flow/solutions"] for entry in trainer.state.log_history if "flow/solutions" in entry]
-    assert logged == pytest.approx(shares)
+    assert logged(trainer, "flow/solutions") == pytest.approx(shares)
 
 
 @pytest.mark.parametrize("form", ["paper", "code"])
@@ -253,6 +265,121 @@ def test_steps_that_end_at_one_token_are_one_step() -> None:
         assert found.ends[0].tolist() == ends
 
 
+# -- replay -----------------------------------------------------------------------------------------------------------
+
+
+def solutions(batch: dict[str, Any], rows: slice) -> Counter[tuple[int, ...]]:
+    pairs = zip(batch["completion_ids"][rows], batch["completion_mask"][rows], strict=True)
+    return Counter(tuple(ids[mask.bool()].tolist()) for ids, mask in pairs)
+
+
+def logged(trainer: Any, name: str) -> list[float]:
+    return [entry[name] for entry in trainer.state.log_history if name in entry]
+
+
+@pytest.mark.parametrize("form", ["paper", "code"])
+def test_replayed_solutions_of_earlier_batches_are_in_the_loss(tmp_path: Path, form: str) -> None:
+    config = {"max_completion_length": 8}
+    trainer, seen, _ = trained(tmp_path, Lines(), steps=4, replay=3, form=form, config=config)
+    earlier = Counter[tuple[int, ...]]()
+    for step, (batch, loss, weights) in enumerate(seen):
+        assert len(batch["completion_ids"]) == 8 + 3 * (step > 0)
+        assert loss == pytest.approx(expected_loss(by_hand(trainer, batch, weights, rule), form), rel=1e-3)
+        replayed = solutions(batch, slice(8, None))
+        assert replayed <= earlier
+        earlier = earlier - replayed + solutions(batch, slice(8))  # at most once
+    assert logged(trainer, "flow/replayed") == [0, 3, 3, 3]
+
+
+def test_replayed_solutions_train_where_the_batch_has_none_of_its_own(tmp_path: Path) -> None:
+    calls = list[int]()
+
+    class First(Lines):
+        def score_batch(self, samples: Any, context: Context) -> Signal:
+            calls.append(len(samples))
+            return Signal.from_values([self.score(s, context) if len(calls) == 1 else None for s in samples])
+
+    trainer, seen, _ = trained(tmp_path, First(), steps=2, replay=4)
+    assert logged(trainer, "flow/solutions")[1] == 0.0
+    batch, loss, weights = seen[1]
+    rows = [
+        (tokens, stop, ends if i >= 8 else [], scores)
+        for i, (tokens, stop, ends, scores) in enumerate(by_hand(trainer, batch, weights, rule))
+    ]
+    assert len(rows) == 12
+    assert loss == pytest.approx(expected_loss(rows), rel=1e-3)
+    assert loss > 0
+
+
+def test_prompts_of_unlike_length_keep_their_log_probabilities(tmp_path: Path) -> None:
+    long = [{"role": "user", "content": "Write, please."}]
+    config = {"per_device_train_batch_size": 2}
+    trainer, seen, _ = trained(
+        tmp_path, Lines(), steps=8, replay=2, prompts=[PROMPT, long] * 4, config=config
+    )
+    for batch, loss, weights in seen:
+        assert loss == pytest.approx(expected_loss(by_hand(trainer, batch, weights, rule)), rel=1e-3)
+    lengths = [batch["prompt_mask"].sum(1).tolist() for batch, *_ in seen]
+    assert any(len(set(each)) > 1 for each in lengths), "the test means to see both in one batch"
+
+
+def test_the_buffer_holds_the_best_solutions_by_their_mean_step_score(tmp_path: Path) -> None:
+    trainer, seen, _ = trained(tmp_path, Lines(), steps=2, replay=1, buffer_size=5, min_steps=2)
+    means = list[float]()
+    for batch, _, weights in seen:
+        own = {name: rows[:8] for name, rows in batch.items()}
+        rows = by_hand(trainer, own, weights, rule)
+        means.extend(np.mean(scores) for _, _, ends, scores in rows if len(ends) >= 2)
+    entries = trainer._buffer.state_dict()["entries"]
+    assert len(entries) == 5
+    drawn = trainer._buffer.draw(5)
+    assert len(drawn) == 5
+    kept = sorted((priority for priority, *_ in entries), reverse=True)
+    assert min(kept) >= sorted(means)[-7]  # one was drawn, from the best five of the first batch
+    assert all(any(abs(k - m) < 1e-6 for m in means) for k in kept)
+
+
+def test_a_batch_of_two_iterations_waits_once_and_after_both(tmp_path: Path) -> None:
+    config = {"num_iterations": 2, "steps_per_generation": 2, "per_device_train_batch_size": 4}
+    trainer, seen, _ = trained(tmp_path, Lines(), steps=5, replay=1, config=config)
+    # The 3rd and the 4th loss are of the second pass. The first batch waits from the end of the 3rd on.
+    assert [len(batch["completion_ids"]) for batch, *_ in seen] == [4, 4, 4, 5, 5]
+    generated = [solutions(batch, slice(4)) for batch, *_ in seen]
+    assert generated[:2] == generated[2:4]
+    assert solutions(seen[3][0], slice(4, None)) <= generated[0]
+    assert len(trainer._buffer) == 6
+
+
+def test_an_evaluation_replays_nothing(tmp_path: Path) -> None:
+    trainer, _, _ = trained(tmp_path, Lines(), steps=1, replay=2)
+    waiting = len(trainer._buffer)
+    assert waiting
+    trainer.evaluate()
+    assert len(trainer.batch["completion_ids"]) == 4
+    assert len(trainer._buffer) == waiting
+
+
+def test_a_run_that_resumes_replays_what_it_would_have_replayed(tmp_path: Path) -> None:
+    config = {"save_strategy": "steps", "save_steps": 2}
+    _, whole, _ = trained(tmp_path / "whole", Lines(), steps=4, replay=3, config=config)
+    checkpoint = tmp_path / "whole" / "checkpoint-2"
+    _, resumed, _ = trained(tmp_path / "on", Lines(), steps=4, replay=3, config=config, resume=checkpoint)
+    assert [loss for _, loss, _ in resumed] == [loss for _, loss, _ in whole[2:]]
+    for (one, *_), (other, *_) in zip(resumed, whole[2:], strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+def test_without_replay_there_is_no_trace_of_it(tmp_path: Path) -> None:
+    config = {"save_strategy": "steps", "save_steps": 1}
+    trainer, seen, _ = trained(tmp_path, Lines(), config=config)
+    assert [len(batch["completion_ids"]) for batch, *_ in seen] == [8, 8]
+    assert not logged(trainer, "flow/replayed")
+    assert not list(tmp_path.rglob("replay_*"))
+    again, resumed, _ = trained(tmp_path / "on", Lines(), steps=3, replay=1, resume=tmp_path / "checkpoint-2")
+    assert len(resumed) == 1  # a checkpoint without a buffer starts with an empty one
+    assert logged(again, "flow/replayed")[-1] == 0
+
+
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 
@@ -273,6 +400,8 @@ def test_a_reward_of_another_kind_stops_the_training(tmp_path: Path, reward: Rew
         ({"floor": 0.0}, "floor"),
         ({"exponent": -1.0}, "exponent"),
         ({"min_steps": 0}, "min_steps"),
+        ({"replay": -1}, "replay"),
+        ({"buffer_size": 0}, "capacity"),
         ({"config": {"beta": 0.1}}, "args.beta"),
         ({"config": {"entropy_coef": 0.1}}, "args.entropy_coef"),
     ],

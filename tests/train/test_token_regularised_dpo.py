@@ -46,7 +46,7 @@ def tokenizer() -> Any:
 @pytest.fixture(scope="module")
 def pairs(tokenizer: Any) -> Any:
     """With the contrastive rewards of the start model."""
-    from guerdon.train.token_regularised_dpo import with_token_rewards
+    from guerdon.train.token_rewards import with_token_rewards
 
     model = transformers.AutoModelForCausalLM.from_pretrained(raw_policy())
     reward = ContrastiveTokenReward(CausalLogProbs(model, tokenizer))
@@ -172,7 +172,7 @@ def test_at_the_start_the_weight_is_a_half_and_the_preference_loss_log_two(
 
 
 def test_tokens_of_positive_reward_become_likelier(tokenizer: Any, tmp_path: Path) -> None:
-    from guerdon.train.token_regularised_dpo import with_token_rewards
+    from guerdon.train.token_rewards import with_token_rewards
 
     @guerdon.reward
     def digits_are_bad(sample: Chat) -> Score:
@@ -228,7 +228,7 @@ def test_rewards_of_other_tokens_are_refused(pairs: Any, tmp_path: Path) -> None
 
 
 def test_answers_without_token_rewards_are_named(tokenizer: Any) -> None:
-    from guerdon.train.token_regularised_dpo import with_token_rewards
+    from guerdon.train.token_rewards import with_token_rewards
 
     pairs = datasets.Dataset.from_list(ROWS)
 
@@ -252,7 +252,7 @@ def test_answers_without_token_rewards_are_named(tokenizer: Any) -> None:
 
 
 def test_as_many_tokens_at_other_places_are_refused(tokenizer: Any) -> None:
-    from guerdon.train.token_regularised_dpo import with_token_rewards
+    from guerdon.train.token_rewards import with_token_rewards
 
     class Elsewhere(CausalLogProbs):
         def completion_tokens(self, sample: Chat) -> Any:

@@ -48,6 +48,7 @@ from guerdon.models.token_regularisation import (
     TokenRegularisedLoss,
     contrastive_token_rewards,
     token_regularised_dpo,
+    token_regularised_simpo,
     token_regulariser,
 )
 from guerdon.models.training import Fit
@@ -197,6 +198,7 @@ __all__ = [
     "survivors",
     "token_log_ratios",
     "token_regularised_dpo",
+    "token_regularised_simpo",
     "token_regulariser",
     "trajectory_scores",
     "tree_examples",

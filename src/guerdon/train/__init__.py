@@ -11,16 +11,19 @@ from guerdon.train.flow_balance import flow_balance_loss, log_rewards, token_flo
 from guerdon.train.hidden_reward import TokenHiddenReward
 from guerdon.train.mixed_policy import mixed_policy_loss, off_policy_loss
 from guerdon.train.placement import place
+from guerdon.train.replay import ReplayBuffer
 from guerdon.train.rollout import Rollout, write_rollout
 from guerdon.train.run import TrainConfig, run
 from guerdon.train.self_training import Round, SearchedTask, SelfTrained, SelfTraining, ValueExample
 from guerdon.train.splicing import Draft, Guide, Recycled, Recycling, Repair, eligible, recycle, text_guide
+from guerdon.train.token_rewards import with_token_rewards
 
 if TYPE_CHECKING:
     from guerdon.train.flow_trainer import FlowBalanceTrainer
     from guerdon.train.grpo import GRPOTrainer
     from guerdon.train.recycling import RecyclingGRPOTrainer
-    from guerdon.train.token_regularised_dpo import TokenRegularisedDPOTrainer, with_token_rewards
+    from guerdon.train.token_regularised_dpo import TokenRegularisedDPOTrainer
+    from guerdon.train.token_regularised_simpo import TokenRegularisedSimPOTrainer
 
 # These subclass TRL's trainers, which load torch: only where one is asked for.
 _LAZY = {
@@ -28,7 +31,7 @@ _LAZY = {
     "GRPOTrainer": "guerdon.train.grpo",
     "RecyclingGRPOTrainer": "guerdon.train.recycling",
     "TokenRegularisedDPOTrainer": "guerdon.train.token_regularised_dpo",
-    "with_token_rewards": "guerdon.train.token_regularised_dpo",
+    "TokenRegularisedSimPOTrainer": "guerdon.train.token_regularised_simpo",
 }
 
 register_method(
@@ -71,6 +74,7 @@ __all__ = [
     "Recycling",
     "RecyclingGRPOTrainer",
     "Repair",
+    "ReplayBuffer",
     "Rollout",
     "Round",
     "SearchedTask",
@@ -78,6 +82,7 @@ __all__ = [
     "SelfTraining",
     "TokenHiddenReward",
     "TokenRegularisedDPOTrainer",
+    "TokenRegularisedSimPOTrainer",
     "TrainConfig",
     "ValueExample",
     "as_chats",

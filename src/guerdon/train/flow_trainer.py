@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.utils import pad
 
 from guerdon.core.checks import check_choice, check_count, check_number
 from guerdon.core.reward import Reward
@@ -17,11 +19,20 @@ from guerdon.credit.estimators import StepEstimator, Steps
 from guerdon.engine.run import Engine
 from guerdon.train.flow_balance import flow_balance_loss, log_rewards, token_flow_balance_loss
 from guerdon.train.grpo import GRPOTrainer
+from guerdon.train.replay import ReplayBuffer
 
 Form: TypeAlias = Literal["paper", "code"]
+_Row: TypeAlias = dict[str, torch.Tensor]
 
 _LEAST = 1e-30  # scores above it stay above 0 in float32
 _NEEDED: Mapping[str, Any] = {"beta": 0.0, "entropy_coef": 0.0, "use_adaptive_entropy": False}
+_READ = {  # what the loss reads of a batch, and the mask of each
+    "prompt_ids": "prompt_mask",
+    "prompt_mask": "prompt_mask",
+    "completion_ids": "completion_mask",
+    "completion_mask": "completion_mask",
+    "advantages": "completion_mask",
+}
 
 
 class FlowBalanceTrainer(GRPOTrainer):
@@ -41,14 +52,21 @@ class FlowBalanceTrainer(GRPOTrainer):
     advantages, clipping and `loss_type` has no influence · `form`: "code" counts log p once for each token of the step ·
     `decay`, `floor`: of the losses · `exponent`: above 0; solutions are to be as frequent as R^exponent · `min_steps`: at
     least 1; a solution of fewer steps is rejected. 2 in the repository, but a policy can then avoid the loss by writing
-    solutions of one step, which `flow/solutions` shows · `options`: as in `GRPOTrainer`.
+    solutions of one step, which `flow/solutions` shows · `replay`: how many earlier solutions to add to each batch,
+    none by default · `buffer_size`: how many of them wait, 1000 in the repository · `options`: as in `GRPOTrainer`.
+
+    Solutions that had a loss wait in a `ReplayBuffer`, by their mean step score, and are replayed at most once, with the
+    log-probabilities of the policy as it is then. They count in the mean like those of the batch; where fewer wait than
+    `replay`, all of them are taken. In the repository every solution goes through the buffer, and none is trained on
+    when it is sampled. Each process has a buffer of its own, which checkpoints hold beside the random states. An
+    evaluation replays nothing.
 
     No loss, so 0 in the mean, have solutions that abstained or failed, and those with fewer than `min_steps` steps. Of a
     solution that was cut off the last step is left out, since the policy didn't end it. Steps that end at one token are
     one step, of the product of their scores. `Rollout.advantages` hold max(p, floor) at the
     last token of each step, and 0 elsewhere. Logged beside what `GRPOTrainer` logs: `flow/solutions`, the share of the
-    batch that has a loss. A reward-prioritised buffer, as in the repository, isn't part of it, nor is the auxiliary loss
-    of a mixture of experts.
+    batch that has a loss, and with `replay` also `flow/replayed`, how many were replayed beside it. The auxiliary loss of
+    a mixture of experts isn't part of it.
 
     Memory for logits is that of a plain forward pass over prompt and completion, (n, T, V), and form "code" has T² pairs
     a solution.
@@ -71,11 +89,14 @@ class FlowBalanceTrainer(GRPOTrainer):
         floor: float = 1e-6,
         exponent: float = 1.0,
         min_steps: int = 1,
+        replay: int = 0,
+        buffer_size: int = 1000,
         **options: Any,
     ) -> None:
         check_choice(form, "form", get_args(Form))
         check_count(min_steps, "min_steps")
-        self.form, self.min_steps = form, min_steps
+        check_count(replay, "replay", low=0)
+        self.form, self.min_steps, self.replay = form, min_steps, replay
         self.decay = check_number(decay, "decay", high=1.0, above=0.0)
         self.floor = check_number(floor, "floor", low=_LEAST, high=1.0)
         self.exponent = check_number(exponent, "exponent", above=0.0)
@@ -85,17 +106,50 @@ class FlowBalanceTrainer(GRPOTrainer):
         if "credit" in options:
             raise TypeError("FlowBalanceTrainer: credit has no place here, the loss reads the step scores")
         super().__init__(model, reward, credit=_StepScores(self.floor), args=args, **options)
+        self._buffer = ReplayBuffer[_Row](buffer_size, args.seed + self.accelerator.process_index)
 
     def _compute_loss(self, model: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
         if given := sorted({"tool_mask", "pixel_values"} & set(inputs)):
             raise ValueError(f"FlowBalanceTrainer: expected text without tools or images, got {given[0]}")
+        replaying = self.replay > 0 and self._mode == "train"
+        batch = _joined(inputs, self._buffer.draw(self.replay)) if replaying else inputs
         solutions = _Solutions.of(
-            inputs["advantages"], _cut_off(inputs, self._stop_ids()), min_steps=self.min_steps
+            batch["advantages"], _cut_off(batch, self._stop_ids()), min_steps=self.min_steps
         )
-        loss = self._row_losses(solutions, *self._log_probs(model, inputs)).mean()
-        share: Any = self.accelerator.gather((solutions.counts > 0).float())
-        self._metrics[self._mode]["flow/solutions"].append(share.mean().item())
+        loss = self._row_losses(solutions, *self._log_probs(model, batch)).mean()
+        own = solutions.first(len(inputs["advantages"]))
+        metrics = self._metrics[self._mode]
+        share: Any = self.accelerator.gather((own.counts > 0).float())
+        metrics["flow/solutions"].append(share.mean().item())
+        if replaying:
+            added = solutions.counts.new_tensor([len(solutions.counts) - len(own.counts)])
+            replayed: Any = self.accelerator.gather(added)
+            metrics["flow/replayed"].append(replayed.float().mean().item())
+            self._keep(inputs, own)
         return loss / (self.current_gradient_accumulation_steps if self._mode == "train" else 1.0)
+
+    def _keep(self, inputs: Mapping[str, Any], solutions: _Solutions) -> None:
+        """Those with a loss, after the last iteration over them: a batch never holds one twice."""
+        args: Any = self.args
+        passes_left = self.num_iterations - 1 - self._step // args.steps_per_generation % self.num_iterations
+        if passes_left:
+            return
+        for i in solutions.counts.nonzero()[:, 0].tolist():
+            row = {name: inputs[name][i][inputs[mask][i].bool()].cpu() for name, mask in _READ.items()}
+            self._buffer.add(row, solutions.scores[i, : solutions.counts[i]].mean().item())
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        if self.replay:
+            torch.save(self._buffer.state_dict(), self._buffer_file(output_dir))
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)
+        if self.replay and checkpoint is not None and self._buffer_file(checkpoint).exists():
+            self._buffer.load_state_dict(torch.load(self._buffer_file(checkpoint), weights_only=True))
+
+    def _buffer_file(self, folder: str) -> Path:
+        return Path(folder) / f"replay_{self.accelerator.process_index}.pt"
 
     def _row_losses(
         self, solutions: _Solutions, log_probs: torch.Tensor, log_stop: torch.Tensor
@@ -183,6 +237,20 @@ class _Solutions(NamedTuple):
         scores = torch.where(exists, placed.gather(1, last), 1.0)
         ends = torch.where(exists, last + 1, placed.shape[1])
         return cls(scores, ends, torch.where(counts >= min_steps, counts, 0))
+
+    def first(self, n: int) -> _Solutions:
+        return _Solutions(*(each[:n] for each in self))
+
+
+def _joined(inputs: Mapping[str, Any], replayed: Sequence[_Row]) -> dict[str, torch.Tensor]:
+    """What the loss reads of the batch, with the replayed rows behind its own."""
+    return {
+        name: pad(
+            [*inputs[name], *(row[name].to(inputs[name].device) for row in replayed)],
+            padding_side="left" if name.startswith("prompt") else "right",
+        )
+        for name in _READ
+    }
 
 
 def _cut_off(inputs: Mapping[str, Any], stop_ids: list[int]) -> torch.Tensor:

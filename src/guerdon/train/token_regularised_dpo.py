@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-import numpy as np
 import torch
-from datasets import Dataset
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.dpo_trainer import DPOTrainer as TRLTrainer
 from trl.trainer.utils import pad
 
 from guerdon.core.checks import check_choice, check_number
-from guerdon.core.context import EMPTY
-from guerdon.core.reward import Reward
-from guerdon.core.samples import Chat
-from guerdon.core.signal import Signal
-from guerdon.models.encoding import ChatEncoder, CompletionTokens
 from guerdon.models.margin import implicit_reward_margin, preference_probability
-from guerdon.models.source import LogProbReward
 from guerdon.models.token_regularisation import Weighting, token_regulariser
+from guerdon.train.token_rewards import SIDES, check_token_rewards, placed_column, placed_rewards
 
-_SIDES = ("chosen", "rejected")
 _NEEDED: Mapping[str, Any] = {
     "loss_type": ["sigmoid"],
     "loss_weights": None,
@@ -90,18 +82,13 @@ class TokenRegularisedDPOTrainer(TRLTrainer):
         self, dataset: Any, processing_class: Any, args: DPOConfig, dataset_name: str
     ) -> Any:
         prepared = super()._prepare_dataset(dataset, processing_class, args, dataset_name)
-        for side in _SIDES:
-            missing = {_ids(side), _rewards(side)} - set(prepared.column_names or ())
-            if missing:
-                raise ValueError(
-                    f"{dataset_name} dataset: no column {min(missing)!r}; add it by with_token_rewards"
-                )
+        check_token_rewards(prepared, dataset_name)
         return prepared.map(_aligned, with_indices=True)
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
         columns = list(self._signature_columns or ())
-        self._signature_columns = [*dict.fromkeys([*columns, *(_placed(side) for side in _SIDES)])]
+        self._signature_columns = [*dict.fromkeys([*columns, *(placed_column(side) for side in SIDES)])]
 
     def compute_ref_log_probs(self, model: Any, inputs: Mapping[str, Any]) -> Any:
         # TRL hands to the model whatever it doesn't know by name.
@@ -138,70 +125,6 @@ class TokenRegularisedDPOTrainer(TRLTrainer):
         return (weight * (chosen + rejected)).mean()
 
 
-def with_token_rewards(dataset: Dataset, reward: Reward, tokenizer: Any) -> Dataset:
-    """The dataset with the token rewards of both answers of every pair.
-
-    Args:
-        dataset: with the columns `prompt`, `chosen` and `rejected`, text or messages.
-        reward: of dense unit `token`, with a value for every token of the completion, such as
-            `models.ContrastiveTokenReward` with the model that training starts from. The answers of all pairs are
-            scored in one call.
-        tokenizer: that of the model in training. A reward that asks a model must have tokens at the same places, and
-            any other one as many.
-
-    Returns:
-        With four more columns: `chosen_token_rewards`, `rejected_token_rewards` (T_i,) floats, and `chosen_token_ids`,
-        `rejected_token_ids` (T_i,) integers, the tokens they belong to.
-
-    Raises:
-        ValueError: on a missing column, and, with the row and the reason, where an answer abstains, fails, can't be
-            encoded, or has not one value for each of its tokens.
-    """
-    missing = {"prompt", *_SIDES} - set(dataset.column_names)
-    if missing:
-        raise ValueError(
-            f"dataset: expected the columns prompt, chosen and rejected, {min(missing)!r} isn't there"
-        )
-    encode = ChatEncoder(tokenizer)
-    rows: Sequence[Any] = list(dataset)
-    samples = [Chat(row["prompt"], row[side]) for side in _SIDES for row in rows]
-    signal = reward(samples)
-    for place, side in enumerate(_SIDES):
-        ids, rewards = list[list[int]](), list[list[float]]()
-        for i in range(len(rows)):
-            at = place * len(rows) + i
-            try:
-                encoded = encode(samples[at])
-                ids.append(encoded.ids[encoded.first :])
-                rewards.append(_token_values(signal, at, len(ids[-1])))
-                if isinstance(reward, LogProbReward):
-                    _check_places(reward.source(EMPTY).completion_tokens(samples[at]), encoded.tokens)
-            except ValueError as error:
-                raise ValueError(f"row {i}, {side}: {error}") from error
-        dataset = dataset.add_column(_ids(side), ids).add_column(_rewards(side), rewards)
-    return dataset
-
-
-def _check_places(theirs: CompletionTokens, own: CompletionTokens) -> None:
-    """Equally many tokens of another tokenizer can be others."""
-    if not np.array_equal(theirs.spans, own.spans):
-        raise ValueError("the reward's model has other tokens than the tokenizer")
-
-
-def _token_values(signal: Signal, i: int, count: int) -> list[float]:
-    if not signal.ok[i]:
-        raise ValueError(f"the reward gave no value: {signal.reasons.get(i, 'it abstained')}")
-    dense = signal.dense
-    if dense is None or dense.unit != "token" or dense.row_spans(i) is not None:
-        raise ValueError("expected dense values of unit token, one a token")
-    values = dense.row(i)
-    if values.size != count:
-        raise ValueError(
-            f"{values.size} token rewards for {count} tokens; is the tokenizer the reward's own?"
-        )
-    return values.tolist()
-
-
 @dataclass
 class _TokenRewardCollator(DataCollatorForPreference):
     """TRL's, and `token_rewards` (2n, T) float32 beside its `input_ids`, 0 for prompts and padding."""
@@ -213,8 +136,8 @@ class _TokenRewardCollator(DataCollatorForPreference):
             keep_start = self.truncation_mode == "keep_start"
             cut = slice(None, self.max_length) if keep_start else slice(-self.max_length, None)
         rows = [
-            torch.tensor(([0.0] * len(row["prompt_ids"]) + row[_placed(side)])[cut])
-            for side in _SIDES
+            torch.tensor(([0.0] * len(row["prompt_ids"]) + row[placed_column(side)])[cut])
+            for side in SIDES
             for row in examples
         ]
         batch["token_rewards"] = pad(
@@ -239,24 +162,4 @@ class _Recorded:
 
 def _aligned(row: Mapping[str, Any], i: int) -> dict[str, list[float]]:
     """Of every token that TRL trains on, its reward."""
-    placed = dict[str, list[float]]()
-    for side in _SIDES:
-        trained, own, rewards = row[f"{side}_ids"], row[_ids(side)], row[_rewards(side)]
-        if trained[: len(own)] != own or len(rewards) != len(own):
-            raise ValueError(f"row {i}: {_ids(side)} aren't the first tokens that TRL has in {side}_ids")
-        if not np.isfinite(rewards).all():
-            raise ValueError(f"row {i}: {_rewards(side)}: expected finite numbers")
-        placed[_placed(side)] = rewards + [0.0] * (len(trained) - len(own))
-    return placed
-
-
-def _ids(side: str) -> str:
-    return f"{side}_token_ids"
-
-
-def _rewards(side: str) -> str:
-    return f"{side}_token_rewards"
-
-
-def _placed(side: str) -> str:
-    return f"{side}_ids_rewards"
+    return {placed_column(side): placed_rewards(row, i, side, row[f"{side}_ids"]) for side in SIDES}
