@@ -69,3 +69,21 @@ def test_best_of_n(shared_data):
     last = run("best-of-n", path).splitlines()[-2].split()
     assert last[0] == "8"
     assert float(last[1]) == pytest.approx(100 * found["sizes"][-1]["reward"])
+
+
+def test_scores_out_of_the_range_of_an_aggregation_leave_its_row_without_figures(tmp_path):
+    path = tmp_path / "logits.json"
+    path.write_text(json.dumps({"m": [{"problem_id": 1, "score": [[-0.5, 2], [0.1, 0.3]]}]}))
+    rows = {row["steps"]: row for row in json.loads(run("rewardmath", path, "--json"))}
+    assert rows["mean"]["strict"] == 1.0
+    assert "geometric_mean is of scores in" in rows["geometric_mean"]["reason"]
+    assert "strict" not in rows["geometric_mean"]
+    assert "m, geometric_mean: step_scores" in run("rewardmath", path)
+
+
+def test_names_stay_whole_in_a_narrow_pipe(tmp_path):
+    path = tmp_path / "scores.json"
+    name = "a_model_with_a_very_long_name_that_says_what_it_was_trained_on"
+    path.write_text(json.dumps({name: [{"problem_id": 0, "score": [[0.9, 0.8], [0.5, 0.5]]}]}))
+    done = CliRunner().invoke(app, ["rewardmath", str(path)], env={"COLUMNS": "60"}, catch_exceptions=False)
+    assert sum(line.startswith(f"{name}  ") for line in done.stdout.splitlines()) == len(AGGREGATIONS)

@@ -49,6 +49,25 @@ def test_the_path_has_the_chosen_step_the_humans_step_and_ends_where_there_is_ne
     assert found.first_error == 2
 
 
+def test_a_second_phase_solution_ends_at_its_mistake(tmp_path):
+    mistake = position(step("b", -1))
+    given_up = position(step("b", -1), step("c", -1))
+    found, open_end = read_step_labels(
+        write(tmp_path, record(position(step("a", 1), chosen=0), mistake), record(given_up))
+    )
+    assert found.steps == [LabelledStep("a", 1)]
+    assert found.first_error == 1
+    assert found.alternatives[found.first_error] == [LabelledStep("b", -1)]
+    assert open_end.first_error is None
+
+
+def test_a_step_without_proposals_ends_the_path(tmp_path):
+    nothing = {"completions": None, "chosen_completion": None, "human_completion": None}
+    (found,) = read_step_labels(write(tmp_path, record(position(step("a", 1), chosen=0), nothing)))
+    assert found.steps == [LabelledStep("a", 1)]
+    assert found.first_error is None
+
+
 def test_a_solution_without_an_error(tmp_path):
     (found,) = read_step_labels(write(tmp_path, record(position(step("a", 1), chosen=0))))
     assert found.first_error is None

@@ -135,6 +135,7 @@ def test_resume_finishes_what_is_there(folder):
         (("score", "data.jsonl", "-r", "math", "--timeout", "1", "--workers", "0"), "workers"),
         (("score", "data.jsonl", "-r", "math", "--memory", "much"), "--memory"),
         (("show", "toolrll"), "did you mean 'toolrl'"),
+        (("show", "pav"), "is a method, not a registered name: see guerdon."),
         (("list", "rewardz"), "expected one of"),
         (("report", "nothing"), "nothing"),
         (("train", "recipe.yaml"), "train"),

@@ -54,3 +54,10 @@ def test_shapes_are_checked():
         log_perplexity(np.float64(-1))
     with pytest.raises(ValueError, match="in every row"):
         log_perplexity(np.zeros((2, 3)), np.array([[1, 0, 0], [0, 0, 0]]))
+
+
+def test_half_precision_is_summed_in_float32() -> None:
+    for dtype in (torch.float16, torch.bfloat16):
+        found = log_perplexity(torch.full((1, 70_000), -1.0, dtype=dtype))
+        assert found.dtype == torch.float32
+        assert found.item() == pytest.approx(1.0)

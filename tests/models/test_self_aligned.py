@@ -218,3 +218,8 @@ def test_the_published_sum_pays_nothing_where_correctness_is_unknown():
     assert signal.status.tolist() == [Status.OK, Status.OK, Status.ABSTAINED]
     aligned = scored(samples).outcome
     assert signal.outcome[:2] == pytest.approx([1 + 0.2 * aligned[0], 0.2 * aligned[1]])
+
+
+def test_half_precision_keeps_its_epsilon() -> None:
+    nothing = torch.zeros(1, dtype=torch.float16)
+    assert self_aligned_reward(nothing, nothing, use_log=True).tolist() == [0.0]

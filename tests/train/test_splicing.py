@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -270,6 +271,8 @@ def test_signals_and_guides_that_do_not_fit() -> None:
     turns = Signal.from_values([Score(0.0, dense=[0.1], unit="turn")] * 2)
     with pytest.raises(ValueError, match="unit step with spans"):
         recycle(samples, answer(samples), turns, Solver(), answer, segment)
+    with pytest.raises(ValueError, match="process: expected dense values of unit 'step', got none"):
+        recycle(samples, answer(samples), answer(samples), Solver(), answer, segment)
 
 
 @pytest.mark.parametrize(
@@ -342,6 +345,17 @@ def test_gradient_reaches_unlikely_tokens_and_old_log_probs_have_no_influence() 
     assert log_pi.grad[0, 0] == pytest.approx(-np.exp(0.1), rel=1e-5)
     plain = mixed_policy_loss(*(t.detach().numpy() for t in (log_pi, old, torch.ones(1, 3), off)))
     np.testing.assert_allclose(loss.detach().numpy(), plain, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("log_prob", "old"), [(-math.inf, -math.inf), (-1.0, -1000.0), (math.nan, -1.0)])
+def test_a_ratio_that_is_no_number_is_refused(log_prob: float, old: float) -> None:
+    torch = pytest.importorskip("torch")
+    ones = torch.ones(1, 2)
+    given = torch.tensor([[log_prob, -1.0]]), torch.tensor([[old, -1.0]])
+    with pytest.raises(ValueError, match="expected a finite ratio of every token of the policy"):
+        mixed_policy_loss(*given, ones, torch.tensor([[False, False]]))
+    loss = mixed_policy_loss(torch.tensor([[-1.0, -1.0]]), given[1], ones, torch.tensor([[True, False]]))
+    assert torch.isfinite(loss).all()
 
 
 def test_shapes_and_options_of_the_loss() -> None:

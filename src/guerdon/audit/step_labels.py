@@ -22,8 +22,8 @@ class LabelledSolution:
     """A problem and its rated solution.
 
     `steps`: the path that was taken, each step one of the alternatives or the rater's own · `alternatives[i]`: what was
-    proposed and rated at position i · `answer`: the true one. Where the rater gave up, the alternatives go one position
-    further than the path.
+    proposed and rated at position i · `answer`: the true one. Where the rater chose none of the last alternatives, they
+    go one position further than the path.
     """
 
     problem: str
@@ -33,8 +33,15 @@ class LabelledSolution:
 
     @property
     def first_error(self) -> int | None:
-        """The position in `steps` of the first step labelled −1, or None."""
-        return next((i for i, step in enumerate(self.steps) if step.label == -1), None)
+        """The position of the first step labelled −1, or None.
+
+        It is `len(steps)`, a position of `alternatives`, where the only proposal for what follows the path is a wrong one,
+        as where the second phase of the labelling ends at a mistake. The first phase goes on with a right alternative, so
+        its paths have none.
+        """
+        first = next((i for i, step in enumerate(self.steps) if step.label == -1), None)
+        rejected = [step.label for proposed in self.alternatives[len(self.steps) :] for step in proposed]
+        return len(self.steps) if first is None and rejected == [-1] else first
 
 
 def read_step_labels(path: str | PathLike[str]) -> list[LabelledSolution]:
@@ -42,7 +49,8 @@ def read_step_labels(path: str | PathLike[str]) -> list[LabelledSolution]:
 
     One row a solution, as JSON lines, gzipped or not: `question.problem`, `question.ground_truth_answer` and
     `label.steps`, of which each has `completions` (`text`, `rating`), `chosen_completion` (an index or null) and
-    `human_completion` (or null). A step without a choice has the human's; with neither, the path ends.
+    `human_completion` (or null). A step without a choice has the human's; with neither, the path ends, as at a step whose
+    `completions` are null.
 
     Raises `ValueError`, which names the line, on any other row; `FileNotFoundError`.
 
@@ -59,7 +67,8 @@ def _solution(row: Mapping[str, Any]) -> LabelledSolution:
     for position in _entry(label, "steps", list):
         if ended:
             raise ValueError("label.steps: there is a step after one that has neither a choice nor a human's")
-        proposed = [_step(one) for one in _entry(position, "completions", list)]
+        unproposed = isinstance(position, Mapping) and position.get("completions") is None
+        proposed = [] if unproposed else [_step(one) for one in _entry(position, "completions", list)]
         alternatives.append(proposed)
         taken = _taken(position, proposed)
         ended = taken is None

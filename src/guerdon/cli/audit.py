@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 app = typer.Typer(help="Is a reward any good?", no_args_is_help=True, rich_markup_mode="rich")
+_WIDEST = 10_000
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -22,7 +24,7 @@ def rewardmath(
 ) -> None:
     """RewardMATH: one correct solution against many incorrect ones, for every model of a file.
 
-    A model that scores steps has a row for each aggregation.
+    A model that scores steps has a row for each aggregation, without figures where its scores are out of its range.
     """
     from guerdon.audit import one_to_many_benchmark, read_score_file
     from guerdon.steer.aggregate import AGGREGATIONS
@@ -30,8 +32,13 @@ def rewardmath(
     rows = list[dict[str, Any]]()
     for model, problems in read_score_file(file).items():
         for how in AGGREGATIONS if problems[0].stepwise else (None,):
-            figures = one_to_many_benchmark(problems, how or "prod")
-            rows.append({"model": model, "steps": how, **figures._asdict()})
+            try:
+                figures = one_to_many_benchmark(problems, how or "prod")._asdict()
+            except ValueError as error:
+                if how is None:
+                    raise
+                figures = {"problems": len(problems), "reason": str(error)}
+            rows.append({"model": model, "steps": how, **figures})
     if as_json:
         print(json.dumps(rows))
         return
@@ -42,12 +49,15 @@ def rewardmath(
                 row["model"],
                 row["steps"] or "",
                 str(row["problems"]),
-                *(f"{100 * row[name]:.2f}" for name in ("strict", "with_ties")),
-                *(f"{row[name]:.4f}" for name in ("mrr", "rank_score")),
+                *(f"{100 * row[name]:.2f}" if name in row else "–" for name in ("strict", "with_ties")),
+                *(f"{row[name]:.4f}" if name in row else "–" for name in ("mrr", "rank_score")),
             )
             for row in rows
         ],
     )
+    for row in rows:
+        if "reason" in row:
+            print(f"{row['model']}, {row['steps']}: {row['reason']}")
 
 
 @app.command("best-of-n")
@@ -90,7 +100,10 @@ def best_of_n(
 def _print(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("model", "steps") else "right", overflow="fold")
+        table.add_column(column, justify="left" if column in ("model", "steps") else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    # A name in two lines can't be looked for, and no terminal says how wide a pipe is.
+    whole = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    Console(width=max(console.width, whole)).print(table)

@@ -39,6 +39,11 @@ def show(
     """Signature, equation, citation and an example of one registered name."""
     entries = [entry for entry in registry.entries() if entry.name == name]
     if not entries:
+        method = next((method for method in registry.methods() if method.slug == name), None)
+        if method is not None:
+            raise registry.UnknownName(
+                f"{name!r} is a method, not a registered name: see {method.public} ({method.title})"
+            )
         known = [entry.name for entry in registry.entries()]
         raise registry.UnknownName(f"unknown name {name!r}{registry.did_you_mean(name, known)}")
     if as_json:

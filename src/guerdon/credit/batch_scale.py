@@ -23,7 +23,7 @@ def whiten(values: Array, mask: Array | None = None, *, ddof: int = 1, epsilon: 
         epsilon: added to the variance.
 
     Returns:
-        (n, T) like `values`. Equal values, or at most `ddof` of them, give 0.
+        (n, T) like `values`, integers as the default float. Equal values, or at most `ddof` of them, give 0.
 
     Raises:
         ValueError: where shapes don't fit or a value that counts isn't finite.
@@ -31,9 +31,11 @@ def whiten(values: Array, mask: Array | None = None, *, ddof: int = 1, epsilon: 
     As in the repository volcengine/verl.
     """
     check_normalization(ddof=ddof, epsilon=epsilon)
-    rows = open_rows(floating(values, "values", ndim=2).values, mask, None)
+    wide, xp, dtype = floating(values, "values", ndim=2)
+    rows = open_rows(wide, mask, None, "values")
     whitened = rows.close(_standard(rows.rewards, ddof, epsilon))
-    return rows.xp.astype(whitened, values.dtype, copy=False)
+    real = wide.dtype if xp.isdtype(dtype, ("bool", "integral")) else dtype
+    return xp.astype(whitened, real, copy=False)
 
 
 def _standard(x: Array, ddof: int, epsilon: float) -> Array:

@@ -79,7 +79,7 @@ def pool_relative(
 class EpisodeStep(StepEstimator):
     """Episode advantage plus step advantage, both relative to the group, one number for all tokens of a step.
 
-        A_{i,t} = A^E_i + step_weight · A^S_{i,k(t)}        k(t): the step that token t stands in
+        A_{i,t} = A^E_i + step_weight · A^S_{i,k(t)}        k(t): the first step that ends after token t
         A^E     = pool_relative(outcomes)                    over the samples of the group
         A^S     = pool_relative(step rewards)                over steps of all samples of the group
 
@@ -87,7 +87,8 @@ class EpisodeStep(StepEstimator):
     `members="first"` is that of the released code: over the first step of each sample only, so that later steps
     aren't centred. The code also has `singleton="raw"` for a lone trajectory.
 
-    Steps are taken in the order of their ends; a token after the last step gets A^E. Unlike in
+    Steps are taken in the order of their ends; a token before or between steps gets the advantage of the next one, a
+    token after the last step A^E. Unlike in
     `StepGroupRelative`, a step isn't credited with what came after it. Needs the `spans` of the dense values in
     tokens, unless their unit is `token` or `time_step`. Raises `ValueError` where they are missing or the signal
     has no dense channel though samples were scored.

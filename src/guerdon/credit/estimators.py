@@ -24,6 +24,7 @@ from guerdon.credit.group_relative import (
 )
 from guerdon.credit.returns import discounted_returns
 from guerdon.credit.spread import broadcast_outcome, spread_steps
+from guerdon.shape.arrays import check_spans
 from guerdon.shape.statistics import STD_FLOOR, check_normalization, group_statistics
 
 
@@ -107,9 +108,16 @@ class StepEstimator(Estimator):
         spans: NDArray[np.integer[Any]] | None = None,
     ) -> NDArray[np.floating[Any]]:
         mask = np.asarray(mask)
+        if mask.ndim != 2 or len(mask) != len(signal):
+            raise ValueError(f"mask: expected shape ({len(signal)}, T), got {mask.shape}")
+        codes = np.asarray(groups)
+        if codes.shape != (len(signal),) or codes.dtype.kind not in "iu":
+            raise ValueError(
+                f"groups: expected integer codes ({len(signal)},), got {codes.dtype} of shape {codes.shape}"
+            )
         if not signal.ok.any():
             return broadcast_outcome(np.zeros(len(signal)), mask, dtype=self.dtype)
-        return self.of_steps(signal, Steps.of(signal, spans), np.asarray(groups), mask)
+        return self.of_steps(signal, Steps.of(signal, spans), codes, mask)
 
     def of_steps(
         self, signal: Signal, steps: Steps, groups: NDArray[np.integer[Any]], mask: NDArray[Any]
@@ -127,10 +135,10 @@ def spans_to(ends: NDArray[np.int64], row: NDArray[np.integer[Any]]) -> NDArray[
 def _dense_ends(dense: Dense, spans: NDArray[np.integer[Any]] | None) -> NDArray[np.int64]:
     size = dense.values.size
     if spans is not None:
-        given = np.asarray(spans, dtype=np.int64)
+        given = np.asarray(spans)
         if given.shape != (size, 2):
             raise ValueError(f"spans: expected shape ({size}, 2), one a dense value; got {given.shape}")
-        return given[:, 1]
+        return check_spans(given, "spans")[:, 1] if size else given[:, 1].astype(np.int64)
     if size and dense.unit not in ("token", "time_step"):
         raise ValueError(f"spans: needed for dense values a {dense.unit}; `credit.token_spans` makes them")
     if dense.spans is not None:
@@ -296,6 +304,10 @@ class StepGroupRelative(StepEstimator):
 
 
 def check_dtype(dtype: str) -> None:
-    """Raise `ValueError` where `dtype` isn't a float type."""
-    if np.dtype(dtype).kind != "f":
-        raise ValueError(f"dtype: expected a float type, got {dtype!r}")
+    """Raise `ValueError` where `dtype` isn't a float type of NumPy."""
+    try:
+        known = np.dtype(dtype).kind == "f"
+    except TypeError:
+        known = False
+    if not known:
+        raise ValueError(f"dtype: expected a float type of NumPy, got {dtype!r}")

@@ -111,6 +111,8 @@ def leave_one_out_steps(
         if tokens is None:
             raise ValueError("tokens: needed for the baseline 'token'")
         units = xp.astype(companion(tokens, r, "tokens", tuple(r.shape)), r.dtype, copy=False)
+        if not bool(xp.all((units >= 0) & xp.isfinite(units))):
+            raise ValueError("tokens: expected finite numbers of at least 0, got another")
         counts = row_sum(units, steps) if lengths is None else lengths
     else:
         units = xp.ones_like(r)

@@ -200,7 +200,8 @@ class Rows:
         By doubling: after pass p, `a_t + b_t · x_{t + 2^p}` is `x_t`. `b` is 0 at the end of each row, so
         that rows don't leak into each other, and log2 of the longest row passes are enough.
         """
-        a, b = self.xp.asarray(a, copy=True), self.xp.asarray(b, copy=True)
+        # Not `asarray`, which cuts the graph in older releases of torch.
+        a, b = (self.xp.astype(array, array.dtype, copy=True) for array in (a, b))
         ends = self.ends
         a[ends] += b[ends] * after[self.lengths > 0]
         b[ends] = 0.0
@@ -221,23 +222,23 @@ class Rows:
         return padded
 
 
-def open_rows(rewards: Array, mask: Array | None, offsets: Array | None) -> Rows:
-    """Check rewards at the door and lay their steps end to end; errors as in `discounted_returns`."""
-    r, xp, dtype = floating(rewards, "rewards")
+def open_rows(rewards: Array, mask: Array | None, offsets: Array | None, name: str = "rewards") -> Rows:
+    """Check rewards at the door and lay their steps end to end; errors as in `discounted_returns`, about `name`."""
+    r, xp, dtype = floating(rewards, name)
     shape = tuple(r.shape)
     if offsets is not None:
         if mask is not None:
             raise ValueError("mask, offsets: ragged rows have no mask; give one of the two")
-        check_rank(r, "rewards", 1)
+        check_rank(r, name, 1)
         bounds = check_offsets(offsets, r, "offsets", r.shape[0])
         lengths = bounds[1:] - bounds[:-1]
     else:
-        check_rank(r, "rewards", 2)
+        check_rank(r, name, 2)
         if mask is None:
             lengths = xp.full(shape[0], shape[1], dtype=xp.int64, device=device(r))
         else:
             mask = boolean(mask, r, "mask", shape)
             lengths = xp.sum(mask, axis=1, dtype=xp.int64)
     flat = r.reshape(-1) if mask is None else r[mask]
-    check_finite(flat, "rewards")
+    check_finite(flat, name)
     return Rows(xp, flat, dtype, shape, mask, lengths)

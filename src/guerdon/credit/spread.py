@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from guerdon.core.checks import check_choice
 from guerdon.shape.arrays import (
     Array,
@@ -31,12 +33,12 @@ def broadcast_outcome(advantage: Array, mask: Array, *, dtype: Any = None) -> Ar
         mask: (n, T) tokens that count; others get 0.
         dtype: of the result, in the namespace of `advantage`; that of `advantage` by default.
 
-    Raises `ValueError` on shapes that don't fit or an advantage that isn't finite.
+    Raises `ValueError` on shapes that don't fit or an advantage that isn't finite, or wouldn't be in that dtype.
     """
-    a, xp, own = floating(advantage, "advantage", ndim=1)
+    a, _, own = floating(advantage, "advantage", ndim=1)
     check_finite(a, "advantage")
     keep = boolean(mask, a, "mask", (a.shape[0], _width(mask)))
-    return xp.astype(a, own if dtype is None else dtype)[:, None] * keep
+    return _cast(a, own if dtype is None else dtype, "advantage")[:, None] * keep
 
 
 def spread_steps(
@@ -73,7 +75,8 @@ def spread_steps(
         (n, T). Each element is written once where spans are disjoint, whatever their order.
 
     Raises:
-        ValueError: on shapes that don't fit, a span that leaves `[0, T]`, or a value that isn't finite.
+        ValueError: on shapes that don't fit, a span that leaves `[0, T]`, or a value that isn't finite, or whose sum
+            with others isn't in that dtype.
     """
     check_choice(share, "share", SHARES)
     v, xp, own = floating(values, "values")
@@ -127,7 +130,7 @@ def _paint(v: Array, start: Array, end: Array, row: Array, level: Array, width: 
         before = xp.cumulative_sum(length) - length
         place = xp.repeat(start - before, length) + xp.arange(int(xp.sum(length)), device=device(v))
         painted = segment_sum(xp.repeat(v, length), place, n * width).reshape(n, width)
-        return xp.astype(painted + level[:, None], dtype)
+        return _cast(painted + level[:, None], dtype, "values")
 
     # A row of disjoint spans is a sequence of runs: gap, span, gap, span, …, gap. One repeat writes them all.
     m = v.shape[0]
@@ -142,7 +145,18 @@ def _paint(v: Array, start: Array, end: Array, row: Array, level: Array, width: 
     length[gap] = start - xp.maximum(reached[:-1], first[row])
     length[gap + 1] = end - start
     length[tail] = first + width - xp.maximum(reached[upto], first)
-    return xp.repeat(xp.astype(run, dtype), length).reshape(n, width)
+    return xp.repeat(_cast(run, dtype, "values"), length).reshape(n, width)
+
+
+def _cast(numbers: Array, dtype: Any, name: str) -> Array:
+    xp = namespace(numbers)
+    with np.errstate(over="ignore"):
+        cast = xp.astype(numbers, dtype)
+    if not bool(xp.all(xp.isfinite(cast))):
+        raise ValueError(
+            f"{name}: expected numbers that {dtype} can hold, got up to {float(xp.max(xp.abs(numbers))):g}"
+        )
+    return cast
 
 
 def _width(mask: Array) -> int:

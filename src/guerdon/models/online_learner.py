@@ -76,7 +76,7 @@ class OnlineLearner:
         if not isinstance(self._reference, str):
             return self._reference
         policy, tokenizer = live_policy(context, "reference")
-        pass
+        _check_other(policy, self.model)
         if tokenizer is not self._tokenizer and tokenizer.get_vocab() != self._tokenizer.get_vocab():
             raise ValueError("reference: expected a policy with the tokens of the model, got one with others")
         return policy

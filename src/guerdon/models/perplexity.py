@@ -25,7 +25,7 @@ def log_perplexity(log_probs: Array, mask: Array | None = None) -> Array:
         mask: like `log_probs`, tokens that count; 0 is out, and what stands there, NaN too, has no influence.
 
     Returns:
-        (…) in the namespace of the inputs, differentiable in torch.
+        (…) in the namespace of the inputs, differentiable in torch; float32 for half precision.
 
     Raises:
         ValueError: where shapes differ, a row has no token that counts, or one that counts is NaN, infinite, or above 0
@@ -38,10 +38,11 @@ def log_perplexity(log_probs: Array, mask: Array | None = None) -> Array:
     if mask is not None:
         check_shapes(tuple(log_probs.shape), mask=mask)
         keep = xp.asarray(mask, device=_compat.device(log_probs)) != 0
-    counts = xp.sum(xp.astype(keep, log_probs.dtype), axis=-1)
-    if not bool(xp.all(counts > 0)):
+    if not bool(xp.all(xp.any(keep, axis=-1))):
         raise ValueError("log_probs: expected at least one token that counts in every row")
-    kept = xp.where(keep, log_probs, 0.0)
+    # Sums over many tokens leave the range of half precision.
+    wide = xp.float64 if log_probs.dtype == xp.float64 else xp.float32
+    kept, counts = xp.where(keep, xp.astype(log_probs, wide), 0.0), xp.sum(xp.astype(keep, wide), axis=-1)
     if not bool(xp.all(xp.isfinite(kept) & (kept <= _ROUNDING))):
         raise ValueError("log_probs: expected finite numbers of at most 0, got another")
     return xp.clip(-xp.sum(kept, axis=-1) / counts, min=0.0)

@@ -54,7 +54,7 @@ def self_aligned_reward(
             about as small.
 
     Returns:
-        (…) in the namespace of the inputs. The relative form of perplexities is taken from `log Q − log A`, and so
+        (…) in the namespace of the inputs, float32 for half precision. The relative form of perplexities is taken from `log Q − log A`, and so
         doesn't overflow.
 
     Raises:
@@ -68,7 +68,7 @@ def self_aligned_reward(
     check_shapes(tuple(log_given.shape), log_alone=log_alone)
     xp = _compat.array_namespace(log_given)
     given, alone = (
-        _capped(logs, name, cap, use_log)
+        _capped(_widened(logs, xp), name, cap, use_log)
         for logs, name in ((log_given, "log_given"), (log_alone, "log_alone"))
     )
     if form == "relative" and use_log:
@@ -80,6 +80,11 @@ def self_aligned_reward(
     if not use_log:
         given, alone = _exponential(given, "log_given"), _exponential(alone, "log_alone")
     return alone - given if form == "difference" else ABSOLUTE_SHIFT - given
+
+
+def _widened(logs: Array, xp: Any) -> Array:
+    """In half precision epsilon would be 0, and small differences rounded away."""
+    return logs if logs.dtype in (xp.float32, xp.float64) else xp.astype(logs, xp.float32)
 
 
 def without_question(sample: Chat, *, placeholder: str = "", system_as_user: bool = False) -> Chat:

@@ -59,10 +59,16 @@ def floating(array: Array, name: str, ndim: int | None = None) -> Floating:
     return Floating(wide, xp, array.dtype)
 
 
+def beside(array: Any, like: Array) -> Array:
+    """`array` where `like` lives; its graph is kept."""
+    if is_torch(like) and is_torch(array):
+        return array.to(device(like))  # `torch.asarray` cuts the graph in older releases
+    return namespace(like).asarray(array, device=device(like))
+
+
 def companion(array: Any, like: Array, name: str, shape: tuple[int, ...]) -> Array:
     """`array` where `like` lives. Raises `ValueError` where its shape isn't `shape`."""
-    xp = namespace(like)
-    moved = xp.asarray(array, device=device(like))
+    moved = beside(array, like)
     if tuple(moved.shape) != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {tuple(moved.shape)}")
     return moved
@@ -93,7 +99,7 @@ def check_finite(array: Array, name: str) -> None:
 def check_offsets(offsets: Any, like: Array, name: str, total: int, rows: int | None = None) -> Array:
     """Row offsets (n+1,) that rise from 0 to `total`, beside `like`. Raises `ValueError` otherwise."""
     xp = namespace(like)
-    moved = xp.asarray(offsets, device=device(like))
+    moved = beside(offsets, like)
     if (
         moved.ndim != 1
         or moved.shape[0] < 1

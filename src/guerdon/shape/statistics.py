@@ -83,10 +83,11 @@ def group_statistics(
     span = segment_max(-below, codes, size)
     span = xp.where(span > 0, span, 1.0)
     squares = segment_sum((deviation / span[codes]) ** 2, codes, size)
-    enough = count > ddof
-    std = xp.where(enough, span * xp.sqrt(squares / xp.where(enough, count - ddof, 1.0)), 0.0)
+    spread = (count > ddof) & (squares > 0)
+    variance = xp.where(spread, squares, 1.0) / xp.where(spread, count - ddof, 1.0)
+    std = xp.where(spread, span * xp.sqrt(variance), 0.0)  # the root of 0 has no gradient
     mean = largest + mean_below
-    flat = ~enough | (count <= 1) | (std <= std_floor * xp.abs(mean))
+    flat = ~spread | (count <= 1) | (std <= std_floor * xp.abs(mean))
     return GroupStatistics(codes, counts_row, count, xp.where(occupied, mean, xp.nan), std, flat, deviation)
 
 

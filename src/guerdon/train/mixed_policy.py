@@ -87,7 +87,8 @@ def mixed_policy_loss(
         (n, T), differentiable in torch. Mask and average it as the trainer does.
 
     Raises:
-        ValueError: on shapes that don't fit or an option out of its range.
+        ValueError: on shapes that don't fit, an option out of its range, or a ratio ρ of a token of the policy that isn't
+            finite. Padding must have numbers in both.
 
     "Recycling Failures: Salvaging Exploration in RLVR via Fine-Grained Off-Policy Guidance" (SCOPE), arXiv 2602.24110;
     its loss isn't known in detail.
@@ -98,7 +99,12 @@ def mixed_policy_loss(
     other = off_policy_loss(log_probs, advantages, behaviour, gamma=gamma, weight=weight)
     xp = _compat.array_namespace(log_probs)
     # Chosen before exp, so that a token out of reach of π_old gives no infinity, and no NaN in the gradient.
-    ratio = xp.exp(xp.where(off_policy, 0.0, log_probs - old_log_probs))
+    difference = xp.where(off_policy, 0.0, log_probs - old_log_probs)
+    if not bool(xp.all(xp.isfinite(xp.exp(difference)))):
+        raise ValueError(
+            "log_probs, old_log_probs: expected a finite ratio of every token of the policy, got another"
+        )
+    ratio = xp.exp(difference)
     clipped = xp.clip(ratio, 1.0 - clip, 1.0 + clip)
     own = -xp.minimum(ratio * advantages, clipped * advantages)
     return xp.where(off_policy, other, own)

@@ -137,6 +137,8 @@ def recycle(
     "Recycling Failures: Salvaging Exploration in RLVR via Fine-Grained Off-Policy Guidance" (SCOPE), arXiv 2602.24110.
     """
     options = options or Recycling()
+    if process.dense is None and process.ok.any():
+        raise ValueError("process: expected dense values of unit 'step', got none")
     points, quality = _splice_points(samples, process, options)
     right = signal.ok & (signal.outcome > options.success)
     failed = signal.ok & ~right
