@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import platform
@@ -149,7 +150,6 @@ def _arguments(config: TrainConfig, out: Path, silent: bool) -> Any:
 
 
 def _trainer(config: TrainConfig, arguments: Any, rows: list[dict[str, Any]], out: Path) -> Any:
-    datasets = need("datasets", "train")
     from guerdon.train.grpo import GRPOTrainer
 
     def keep(rollout: Rollout) -> None:
@@ -162,13 +162,26 @@ def _trainer(config: TrainConfig, arguments: Any, rows: list[dict[str, Any]], ou
         credit=create(config.credit, "credit", config.credit_options),
         on_rollout=keep,
         args=arguments,
-        # Else objects with different keys (arguments of tool calls, say) get each other's keys as null.
-        train_dataset=datasets.Dataset.from_list(rows, on_mixed_types="use_json"),
+        train_dataset=_dataset(rows),
         tools=list(config.tools) or None,
         callbacks=[_metrics_writer(out / "metrics.jsonl")],
     )
     tokenizer: Any = trainer.processing_class
     return trainer
+
+
+def _dataset(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """A dataset that gives the rows as they are, and None for a column that a row hasn't.
+
+    Arrow would store one type a column: objects get each other's keys as null, and texts beside numbers become numbers.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+
+    def taken(batch: Mapping[str, Sequence[int]]) -> dict[str, list[Any]]:
+        return {name: [copy.deepcopy(rows[i].get(name)) for i in batch["row"]] for name in names}
+
+    numbers = {"row": list(range(len(rows)))}
+    return need("datasets", "train").Dataset.from_dict(numbers).with_transform(taken)
 
 
 def _prompt_row(sample: Sample) -> dict[str, Any]:
