@@ -13,7 +13,7 @@ import pytest
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Status
 from guerdon.engine.http import EndpointError
-from guerdon.models.endpoint_log_probs import EndpointLogProbs, read_prompt_log_probs
+from guerdon.models.endpoint_log_probs import EndpointLogProbs, SomeFailed, read_prompt_log_probs
 from guerdon.models.implicit_reward import ImplicitReward
 from guerdon.models.log_probs import CausalLogProbs
 from guerdon.models.self_aligned import SelfAligned
@@ -86,6 +86,24 @@ def test_rewards_take_it_for_any_other_source(server: Server) -> None:
     over_http = ImplicitReward(trained, remote, unit="token")(SAMPLES)
     here = ImplicitReward(trained, local, unit="token")(SAMPLES)
     np.testing.assert_allclose(over_http.dense.values, here.dense.values, atol=1e-4)
+
+
+def test_a_sample_that_the_server_refuses_fails_alone(server: Server) -> None:
+    local, remote = CausalLogProbs(*raw_model()), source(server)
+    long = len(local._encode(Chat("hi", "word " * 30)).ids)
+    server.answer = lambda request: (
+        Answer(b"too long", 400) if len(request["prompt"]) >= long else scored(request)
+    )
+    samples = [SAMPLES[0], Chat("hi", "word " * 30), SAMPLES[1]]
+    with pytest.raises(SomeFailed, match=r"sample 1, .*HTTP 400") as caught:
+        remote.log_probs(samples)
+    assert caught.value.status == 400
+    for result, expected in zip(caught.value.results[::2], local.log_probs(samples[::2]), strict=True):
+        np.testing.assert_allclose(result, expected, atol=1e-4)
+    for reward in (SelfAligned(remote), ImplicitReward(local, remote, unit="response")):
+        signal = reward(samples)
+        assert signal.ok.tolist() == [True, False, True]
+        assert "HTTP 400" in signal.reasons[1]
 
 
 def test_requests_are_bounded_and_in_order(server: Server) -> None:

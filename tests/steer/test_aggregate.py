@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guerdon.steer import AGGREGATIONS, aggregate, aggregate_rows
+from guerdon import Score, Signal
+from guerdon.core.signal import Failure
+from guerdon.steer import AGGREGATIONS, aggregate, aggregate_rows, aggregate_signal
 
 SCORES = st.lists(st.floats(0.001, 0.999), min_size=1, max_size=8)
 DEFINED = {
@@ -94,3 +96,18 @@ def test_options_are_checked():
         aggregate([0.5], margin=0.0)
     with pytest.raises(ValueError, match="offsets: expected"):
         aggregate_rows([0.5, 0.5], [0, 1])
+
+
+def test_a_signal_keeps_who_has_no_score():
+    signal = Signal.from_values(
+        [
+            Score(dense=[0.5, 0.5], spans=[(0, 1), (1, 2)], unit="step"),
+            Failure("no"),
+            None,
+            Score(dense=[], unit="step"),
+        ]
+    )
+    np.testing.assert_array_equal(aggregate_signal(signal, "prod"), [0.25, np.nan, np.nan, np.nan])
+    with pytest.raises(ValueError, match="no dense channel"):
+        aggregate_signal(Signal([1.0]))
+    assert np.isnan(aggregate_signal(Signal.from_values([None]))).all()

@@ -13,7 +13,7 @@ import pytest
 from guerdon.steer.causal_proposals import CausalPolicy
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
+transformers = pytest.importorskip("transformers")
 
 PROMPT = [{"role": "user", "content": "7 +5"}]
 PREFIXES = [(), ("7+5=2",), ("7+5=2", "answer 2"), ("2",)]
@@ -147,6 +147,56 @@ def test_a_separator_of_two_lines_is_looked_for_in_what_is_written_only(policy):
             False,
         )
     assert not any(one.step == "\n" and one.tokens < 60 and not one.finished for one in found)
+
+
+def test_a_token_with_the_separator_and_more_loses_no_text():
+    """As tokens of two line breaks, or of a break and the space behind it, in the tokenizers of large models."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    pieces = ["<s>", "</s>", "a", "b", "\n", "\n\n", "\n  "]
+    inner = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(pieces)}, unk_token="<s>"))
+    inner.pre_tokenizer, inner.decoder = pre_tokenizers.Split("", "isolated"), decoders.Fuse()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="</s>", pad_token="</s>"
+    )
+    config = transformers.LlamaConfig(
+        vocab_size=7,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        eos_token_id=1,
+    )
+    policy = CausalPolicy(transformers.LlamaForCausalLM(config), tokenizer)
+    for written, step in (
+        ([2, 5], "a\n"),
+        ([2, 4], "a"),
+        ([4], ""),
+        ([2, 6, 3, 4], "a\n  b"),
+        ([2, 6, 3, 1], "a\n  b"),
+        ([2, 5, 1, 1], "a\n"),
+    ):
+        found = policy._read(written)
+        assert (found.step, found.finished) == (step, written == [2, 6, 3, 1])
+    stopped = policy._separated(1)
+    rows = torch.tensor([[2, 2, 5], [2, 2, 6], [4, 2, 2], [2, 2, 4]])
+    assert stopped(rows, None).tolist() == [True, False, False, True]
+
+
+def test_a_prompt_without_room_or_without_a_token_is_refused(raw):
+    with pytest.raises(ValueError, match="max_tokens: the model has 1024 positions"):
+        CausalPolicy(*raw, max_tokens=1024)
+    with pytest.raises(ValueError, match="prompt: expected 1 to 1000 tokens"):
+        CausalPolicy(*raw, max_tokens=24).proposals("2" * 1000)
+    bare = copy.deepcopy(raw[1])
+    bare.chat_template = None
+    bare._tokenizer.post_processor = None
+    with pytest.raises(ValueError, match=r"prompt: expected 1 to .* got 0"):
+        CausalPolicy(raw[0], bare, max_tokens=24).proposals("")
+
+
+def test_a_lone_surrogate_in_a_step_is_read_as_a_question_mark(policy):
+    assert [len(steps) for steps in asked(policy(), [("\ud800",)], 2)] == [2]
 
 
 def test_a_prefix_without_room_has_no_proposals(policy):

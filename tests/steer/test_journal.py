@@ -120,3 +120,13 @@ def test_a_line_is_there_when_its_call_ends(tmp_path):
         journal.propose(Model().propose)([()], 2, np.random.default_rng(0))
         (line,) = path.read_text("utf-8").splitlines()
     assert len(json.loads(line)["proposals"][0]) == 2
+
+
+def test_numbers_of_numpy_are_written(tmp_path):
+    def counted(prefixes, width, rng):
+        return [[Proposal("x", np.int64(2), np.bool_(False))] for _ in prefixes]
+
+    for _ in range(2):
+        with SearchJournal(tmp_path / "journal") as journal:
+            (found,) = journal.propose(counted)([()], 1, np.random.default_rng(0))
+        assert found == [Proposal("x", 2, False)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guerdon import Abstain, reward
+from guerdon import Abstain, Score, reward
 from guerdon.steer import BeamSearch, Budget, Proposal, progress_value, value_by
 
 PREFIXES = st.lists(
@@ -97,3 +97,17 @@ def test_a_reward_values_the_text_so_far():
 
     found = value_by(shortness, "2 + 2?", separator=" ")([("ab", "c"), ("skip",), ("a",)])
     np.testing.assert_array_equal(found, [0.25, math.nan, 1.0])
+
+
+def test_step_scores_need_a_rule_to_be_a_value():
+    @reward
+    def halves(sample):
+        return Score(
+            1.0, dense=[0.5] * sample.text.count("x"), spans=[(0, 0)] * sample.text.count("x"), unit="step"
+        )
+
+    prefixes = [("x",), ("x", "x"), ("y",)]
+    with pytest.raises(ValueError, match="halves scores steps; say how"):
+        value_by(halves, "p")(prefixes)
+    np.testing.assert_array_equal(value_by(halves, "p", how="prod")(prefixes), [0.5, 0.25, np.nan])
+    assert list(value_by(halves, "p", how="outcome")(prefixes)) == [1.0] * 3

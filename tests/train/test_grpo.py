@@ -434,6 +434,56 @@ def test_tool_calls_get_better_and_the_run_folder_is_whole(tmp_path: Path) -> No
     assert results[0]["role"] == "tool"
 
 
+def test_columns_reach_the_reward_as_they_were(tmp_path: Path) -> None:
+    """Texts beside numbers stay texts, and objects have their own keys alone."""
+    columns = [
+        {"tests": [["5", 6], ["-", 1]], "reference": "56", "call": {"a": 1}},
+        {"tests": [["007", 1]], "reference": 7, "call": {"b": "true", "c": [None, "NaN"]}},
+    ]
+    seen = list[Chat]()
+
+    @guerdon.reward(scope="group")
+    def look(samples: list[Chat]) -> list[float]:
+        seen.extend(samples)
+        return [0.0] * len(samples)
+
+    prompts = [[{"role": "user", "content": content}] for content in ("5", '{"a": 1}')]
+    data = [{"prompt": prompt, **row} for prompt, row in zip(prompts, columns, strict=True)]
+    run(
+        TrainConfig(
+            reward=look,
+            model=raw_policy(),
+            data=data,
+            out=tmp_path / "run",
+            steps=2,
+            num_generations=2,
+            batch_size=2,
+            max_completion_length=4,
+        ),
+        on_step=lambda step, numbers: None,
+    )
+    found = {str(sample.prompt): sample for sample in seen}
+    assert set(found) == {str(prompt) for prompt in prompts}
+    for prompt, row in zip(prompts, columns, strict=True):
+        sample = found[str(prompt)]
+        assert sample.reference == row["reference"]
+        assert {name: sample.extra[name] for name in ("tests", "call")} == {
+            name: row[name] for name in ("tests", "call")
+        }
+
+
+def test_a_model_that_is_not_there_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    config = TrainConfig(
+        reward=ImplicitReward(str(tmp_path / "nothere")),
+        model=raw_policy(),
+        data=[{"prompt": "p"}],
+        out=tmp_path / "run",
+    )
+    with pytest.raises(Exception, match="nothere"):
+        run(config)
+    assert not (tmp_path / "run").exists()
+
+
 def test_configurations_are_checked(tmp_path: Path) -> None:
     given: dict[str, Any] = {
         "reward": Length(),

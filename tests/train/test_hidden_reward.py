@@ -140,8 +140,13 @@ def test_tokens_are_those_that_the_policy_emitted(source):
 
 
 def test_an_empty_completion_among_the_emitted_has_no_values(source):
-    nothing = Chat(PROMPT, "19", extra={"completion_ids": []})
-    signal = TokenHiddenReward(Contains(), source)([nothing, nothing])
+    nothing = Chat(PROMPT, [{"role": "assistant", "content": ""}], extra={"completion_ids": []})
+
+    class Fine(Reward):
+        def score(self, sample: Chat, context: Context) -> float:
+            return 1.0
+
+    signal = TokenHiddenReward(Fine(), source)([nothing, nothing])
     assert signal.ok.all()
     assert signal.dense.values.size == 0
 

@@ -56,9 +56,21 @@ def training_progress(steps: int) -> Generator[OnStep]:
         def on_step(step: int, numbers: Mapping[str, float]) -> None:
             advance(1)
             if not terminal and (step % every == 0 or step in (1, steps)):
-                print(f"  step {step:>4}/{steps}  reward {numbers['reward']:.3f}", flush=True)
+                print(f"  step {step:>4}/{steps}  {_summary(numbers)}", flush=True)
 
         yield on_step
+
+
+def _summary(numbers: Mapping[str, float]) -> str:
+    """The mean outcome, the reward where dense values make it another, and the share of samples without a value."""
+    outcome, reward = numbers.get("outcome"), numbers.get("reward")
+    if outcome is None:
+        return "no sample has a value"
+    said = f"outcome {outcome:.3f}"
+    if reward is not None and abs(reward - outcome) > 5e-4:
+        said += f"  with dense values {reward:.3f}"
+    lost = sum(numbers.get(f"status/{status}", 0.0) for status in ("failed", "timed_out"))
+    return f"{said}  failed {lost:.0%}" if lost else said
 
 
 def train_config(recipe: str, out: Path, changes: Mapping[str, Any], trust: bool = False) -> TrainConfig:

@@ -54,20 +54,26 @@ class ChatEncoder:
     template, prompt and completion are joined as they stand, and both must be text. A lone surrogate is read as "?".
 
     A text often encodes to other tokens than it was generated in. Those of a sample's `extra["completion_ids"]` take the
-    place of the text's where they are tokens of it, whole or cut off. They aren't taken where they decode to something
+    place of the text's where they are tokens of it, with the end of the turn or without. They aren't taken where they decode to something
     else, as those of another tokenizer do, or where others than the text's hold results of tools.
 
     Called with a sample, gives an `Encoded`. It raises `ValueError`, which says why, where the sample isn't a `Chat`,
-    has more than `limit` tokens, holds anything else than described under these names in `extra`, or the template doesn't
+    has more than `limit` tokens or one beyond `vocabulary`, holds anything else than described under these names in `extra`, or the template doesn't
     leave earlier turns as they were (one that drops reasoning): no tokens could be told apart.
 
     Raises `ValueError` for a slow tokenizer, which doesn't know where its tokens stand.
     """
 
-    def __init__(self, tokenizer: Any, limit: int | None = None) -> None:
+    def __init__(self, tokenizer: Any, limit: int | None = None, vocabulary: int | None = None) -> None:
         if not tokenizer.is_fast:
             raise ValueError(f"tokenizer: expected a fast one, got {type(tokenizer).__name__}")
-        self._tokenizer, self._limit = tokenizer, limit
+        self._tokenizer, self._limit, self._vocabulary = tokenizer, limit, vocabulary
+
+    @classmethod
+    def of(cls, tokenizer: Any, config: Any) -> ChatEncoder:
+        """For a model: the positions and the vocabulary that its configuration names."""
+        names = ("max_position_embeddings", "vocab_size")
+        return cls(tokenizer, *(getattr(config, name, None) for name in names))
 
     def __call__(self, sample: Any) -> Encoded:
         """Raises `ValueError` where the sample can't be encoded, see above."""
@@ -93,15 +99,20 @@ class ChatEncoder:
             encoded = self._with_emitted(encoded, emitted, sample)
         if self._limit and len(encoded.ids) > self._limit:
             raise ValueError(f"the model takes {self._limit} tokens, the sample has {len(encoded.ids)}")
+        if self._vocabulary and max(encoded.ids) >= self._vocabulary:
+            raise ValueError(
+                f"the model knows {self._vocabulary} tokens, the sample has token {max(encoded.ids)}"
+            )
         return encoded
 
     def _with_emitted(self, encoded: Encoded, emitted: list[int], sample: Chat) -> Encoded:
         ids, first, tokens = encoded
         count, own = len(emitted), ids[first:]
-        if emitted == own[:count]:
+        if emitted == own[:count] and not np.diff(tokens.spans[count:]).any():
             cut = CompletionTokens(tokens.spans[:count], tokens.written[:count])
             return Encoded(ids[: first + count], first, cut)
-        spans = emitted_spans(sample, emitted, own, self._tokenizer) if tokens.written.all() else None
+        single = bool(emitted) and tokens.written.all()
+        spans = emitted_spans(sample, emitted, own, self._tokenizer) if single else None
         if spans is None:
             return Encoded(ids, first, tokens._replace(emitted=False))
         return Encoded(ids[:first] + emitted, first, CompletionTokens(spans, np.ones(count, dtype=bool)))
@@ -188,7 +199,10 @@ def _template_arguments(sample: Chat) -> dict[str, Any]:
     tools = sample.extra.get("tools")
     if not tools:
         return {}
-    schemas = json.loads(tools) if isinstance(tools, str) else tools
+    try:
+        schemas = json.loads(tools) if isinstance(tools, str) else tools
+    except ValueError:
+        schemas = None
     if not isinstance(schemas, Sequence) or not all(isinstance(schema, Mapping) for schema in schemas):
         raise ValueError(f"extra['tools']: expected a list of JSON schemas, got {tools!r:.80}")
     return {"tools": [dict(schema) for schema in schemas]}

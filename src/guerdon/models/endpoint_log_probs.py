@@ -24,6 +24,15 @@ from guerdon.models.recent_encodings import RecentEncodings
 _MINUS_INFINITY = -9999.0  # what vLLM writes for it, since JSON has no form for it
 
 
+class SomeFailed(EndpointError):
+    """Some samples couldn't be scored. `results`: of each its log-probabilities, or why there are none."""
+
+    def __init__(self, results: Sequence[NDArray[np.float64] | EndpointError]) -> None:
+        first = next(result for result in results if isinstance(result, EndpointError))
+        super().__init__(str(first), first.status)
+        self.results = results
+
+
 class EndpointLogProbs:
     """Log-probabilities under a model behind `POST {base_url}/completions`: `log π(y_t | x, y_<t)`.
 
@@ -36,8 +45,9 @@ class EndpointLogProbs:
     Samples are encoded here by `ChatEncoder`, and sent as token ids, one request each, with the field `prompt_logprobs`
     of vLLM. A token that the model rules out has −inf.
 
-    `log_probs` raises what the encoder raises, and `EndpointError`, which names the sample, after the last try of any of
-    its requests, or where the answer hasn't one number of at most 0 for each token of the completion. The fingerprint
+    `log_probs` raises what the encoder raises, and `SomeFailed`, an `EndpointError` that names the first such sample and
+    has the `results` of the others, after the last try of any of its requests, or where an answer hasn't one number of
+    at most 0 for each token of the completion. In a reward such a sample fails alone. The fingerprint
     is address and name: a server that loads other weights needs another name.
 
     Needs `guerdon[serve]`. Raises `ValueError` for a slow tokenizer and for what `Endpoint` doesn't take.
@@ -88,15 +98,19 @@ class EndpointLogProbs:
     ) -> list[NDArray[np.float64]]:
         free = asyncio.Semaphore(self.concurrency)
 
-        async def ask(i: int) -> NDArray[np.float64]:
+        async def ask(i: int) -> NDArray[np.float64] | EndpointError:
             async with free:
                 try:
                     return await self._ask(encoded[i])
                 except EndpointError as error:
                     about = f"sample {i}, prompt {samples[i].prompt!r:.80}, {len(encoded[i].ids)} tokens"
-                    raise EndpointError(f"{self.model}: {about}: {error}", error.status) from error
+                    return EndpointError(f"{self.model}: {about}: {error}", error.status)
 
-        return await asyncio.gather(*map(ask, range(len(encoded))))
+        results = await asyncio.gather(*map(ask, range(len(encoded))))
+        found = [result for result in results if not isinstance(result, EndpointError)]
+        if len(found) < len(results):
+            raise SomeFailed(results)
+        return found
 
     async def _ask(self, encoded: Encoded) -> NDArray[np.float64]:
         request = {

@@ -62,7 +62,7 @@ class GoalConditionedModel(Module):
         self.network = network
         self.register_buffer("goal", None)
         config = network.backbone.config
-        self._encode = ChatEncoder(network.tokenizer, getattr(config, "max_position_embeddings", None))
+        self._encode = ChatEncoder.of(network.tokenizer, config)
         self._options = {"use_cache": False} if hasattr(config, "use_cache") else {}
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -58,7 +59,7 @@ class GoalConditionedReward(Reward):
 
     def __init__(
         self,
-        model: str | GoalConditionedModel,
+        model: str | Path | GoalConditionedModel,
         *,
         outcome: bool = True,
         dense: Granularity | None = None,
@@ -69,7 +70,8 @@ class GoalConditionedReward(Reward):
         elif not outcome:
             raise ValueError("outcome, dense: expected at least one of both channels, got neither")
         check_count(batch_tokens, "batch_tokens")
-        self.model, self.outcome, self.batch_tokens = model, outcome, batch_tokens
+        self.model = str(model) if isinstance(model, Path) else model
+        self.outcome, self.batch_tokens = outcome, batch_tokens
         self.dense: Granularity | None = dense
 
     def prepare(self) -> None:

@@ -43,7 +43,7 @@ class CausalStates:
     def __init__(self, model: Any, tokenizer: Any, *, batch_tokens: int = 4096) -> None:
         check_count(batch_tokens, "batch_tokens")
         self.model, self.batch_tokens = model, batch_tokens
-        self._encode = ChatEncoder(tokenizer, getattr(model.config, "max_position_embeddings", None))
+        self._encode = ChatEncoder.of(tokenizer, model.config)
 
     @classmethod
     def of(cls, source: Any) -> CausalStates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -56,8 +57,8 @@ class ImplicitReward(Reward):
 
     def __init__(
         self,
-        model: str | LogProbs,
-        reference: str | Policy | None = None,
+        model: str | Path | LogProbs,
+        reference: str | Path | Policy | None = None,
         *,
         beta: float = 0.05,
         unit: Granularity = "step",
@@ -67,7 +68,8 @@ class ImplicitReward(Reward):
         check_choice(unit, "unit", get_args(Granularity))
         if not separator:
             raise ValueError("separator: expected text that ends a step, got empty text")
-        self.model, self.reference = model, reference
+        self.model = str(model) if isinstance(model, Path) else model
+        self.reference = str(reference) if isinstance(reference, Path) else reference
         self.beta, self.separator = beta, separator
         self.unit: Granularity = unit
         self.uses_context = reference is None

@@ -20,6 +20,7 @@ from guerdon.core.signal import Failure
 from guerdon.models.batches import length_batches, padded, token_log_probs
 from guerdon.models.completion_log_probs import evaluation_mode
 from guerdon.models.encoding import ChatEncoder, CompletionTokens, Encoded
+from guerdon.models.endpoint_log_probs import SomeFailed
 from guerdon.models.loading import loaded_causal
 from guerdon.models.prefix_reuse import PrefixCache, SharedPrefix, reuse_obstacle, shared_prefixes
 from guerdon.models.recent_encodings import RecentEncodings
@@ -70,8 +71,7 @@ class CausalLogProbs:
         self.batch_tokens = batch_tokens
         self.reuse = reuse and reuse_obstacle(model) is None
         self.model, self.tokenizer = model, tokenizer
-        limit = getattr(model.config, "max_position_embeddings", None)
-        self._encode = RecentEncodings(ChatEncoder(tokenizer, limit))
+        self._encode = RecentEncodings(ChatEncoder.of(tokenizer, model.config))
 
     def fingerprint(self) -> str:
         """Identity for caches: of a model that was given loaded, a new one whenever a weight is another."""
@@ -169,11 +169,20 @@ def paired_log_probs(
         except Exception as error:  # a sample that can't be encoded fails alone, not with its batch
             found[i] = Failure(explain(error))
     if tokens:
-        first = model.log_probs([samples[i] for i in tokens])
-        second = reference.log_probs([others[i] for i in tokens])
+        first = _scored(model, [samples[i] for i in tokens])
+        second = _scored(reference, [others[i] for i in tokens])
         for (i, own), a, b in zip(tokens.items(), first, second, strict=True):
-            found[i] = _pair(own, a, b)
+            failed = next((result for result in (a, b) if isinstance(result, Exception)), None)
+            found[i] = Failure(explain(failed)) if failed else _pair(own, a, b)
     return [found[i] for i in range(len(samples))]
+
+
+def _scored(source: Policy, samples: list[Any]) -> Sequence[Any]:
+    """Of each sample its log-probabilities, or the error of its own request."""
+    try:
+        return source.log_probs(samples)
+    except SomeFailed as error:
+        return error.results
 
 
 def _pair(

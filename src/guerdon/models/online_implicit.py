@@ -146,7 +146,7 @@ class OnlineImplicitReward(Reward):
                 if self.loss == "outcome":
                     check_number(float(signal.outcome[i]), "outcome", 0.0, 1.0)
                 rows[i] = self._row(samples[i], learner.encode)
-            except ValueError as error:
+            except Exception as error:  # a sample that can't be encoded fails alone, not with its batch
                 values[i] = Failure(explain(error))
         batches = learner.batches(rows, reference, self.batch_tokens)
         if batches and _training(context):

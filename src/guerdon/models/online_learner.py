@@ -61,9 +61,7 @@ class OnlineLearner:
         elif reference != POLICY:
             reference, _ = loaded_causal(reference, self._tokenizer, dtype=torch.float32)
         self._reference = reference
-        self.encode = ChatEncoder(
-            self._tokenizer, getattr(self.model.config, "max_position_embeddings", None)
-        )
+        self.encode = ChatEncoder.of(self._tokenizer, self.model.config)
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer: Any = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=weight_decay)
 

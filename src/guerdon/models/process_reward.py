@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,9 +49,10 @@ class ProcessReward(Reward):
     isolate = False
     uses_context = False
 
-    def __init__(self, model: str | StepHead, *, batch_tokens: int = 4096) -> None:
+    def __init__(self, model: str | Path | StepHead, *, batch_tokens: int = 4096) -> None:
         check_count(batch_tokens, "batch_tokens")
-        self.model, self.batch_tokens = model, batch_tokens
+        self.model = str(model) if isinstance(model, Path) else model
+        self.batch_tokens = batch_tokens
 
     def prepare(self) -> None:
         self._head()

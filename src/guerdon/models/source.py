@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from guerdon.core.context import EMPTY, Context
@@ -33,8 +34,8 @@ class LogProbReward(Reward):
 
     isolate = False
 
-    def __init__(self, model: str | LogProbs | None) -> None:
-        self.model = model
+    def __init__(self, model: str | Path | LogProbs | None) -> None:
+        self.model = str(model) if isinstance(model, Path) else model
         self.uses_context = model is None
 
     def prepare(self) -> None:

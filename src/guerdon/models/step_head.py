@@ -23,6 +23,7 @@ from guerdon.core.samples import Chat
 from guerdon.core.segments import SpanList
 from guerdon.models.batches import length_batches, padded
 from guerdon.models.completion_log_probs import evaluation_mode
+from guerdon.models.encoding import ChatEncoder
 from guerdon.models.step_tokens import StepEncoder, StepTokens
 from guerdon.models.weights import weight_digest
 
@@ -88,7 +89,7 @@ class StepHead(Module):
         self.hidden, self.separator, self.tokenizer = hidden, separator, tokenizer
         self.backbone: Any = backbone.base_model
         config = self.backbone.config
-        self._encode = StepEncoder(tokenizer, getattr(config, "max_position_embeddings", None), separator)
+        self._encode = StepEncoder(ChatEncoder.of(tokenizer, config), separator)
         # Only some models know the option; those that do keep the states of a pass that nothing goes on from.
         self._options = {"use_cache": False} if hasattr(config, "use_cache") else {}
         self.head = _head(config.get_text_config().hidden_size, hidden, seed).to(self.backbone.device)

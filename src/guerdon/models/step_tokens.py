@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ class StepTokens(NamedTuple):
 
 
 class StepEncoder:
-    """Encodes samples with `ChatEncoder` and finds the last token of each step.
+    """Encodes samples with `encode` and finds the last token of each step.
 
     A step ends with `separator`, as `core.segmenters.separated` has it, and the last one with the text. It is judged at
     the last token that begins in it and before the white space at its end: what stands behind a step doesn't change where
@@ -36,11 +36,11 @@ class StepEncoder:
     step. It raises `ValueError` where `ChatEncoder` does, and for a step that is blank or whose characters all belong to
     a token of the step before it.
 
-    Raises `ValueError` for a slow tokenizer or an empty separator.
+    Raises `ValueError` for an empty separator.
     """
 
-    def __init__(self, tokenizer: Any, limit: int | None, separator: str) -> None:
-        self._encode = ChatEncoder(tokenizer, limit)
+    def __init__(self, encode: ChatEncoder, separator: str) -> None:
+        self._encode = encode
         self._segment = separated(separator)
 
     def __call__(self, sample: Chat, spans: SpanList | None = None) -> StepTokens:

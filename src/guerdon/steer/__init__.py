@@ -1,7 +1,7 @@
 """Inference time: choosing among samples, and searches that a policy proposes to and a reward guides."""
 
 from guerdon.core.registry import register_method
-from guerdon.steer.aggregate import AGGREGATIONS, Aggregation, aggregate, aggregate_rows
+from guerdon.steer.aggregate import AGGREGATIONS, Aggregation, aggregate, aggregate_rows, aggregate_signal
 from guerdon.steer.beam import Beams, BeamSearch
 from guerdon.steer.causal_proposals import CausalPolicy
 from guerdon.steer.chat_proposals import ask_step, chat_proposals
@@ -67,6 +67,7 @@ __all__ = [
     "Vote",
     "aggregate",
     "aggregate_rows",
+    "aggregate_signal",
     "ask_step",
     "back_propagate",
     "best_of_n",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from guerdon.core.checks import check_choice, check_number
+from guerdon.core.signal import Signal
 from guerdon.shape.arrays import check_offsets
 from guerdon.steer.inputs import as_vector
 
@@ -55,7 +56,7 @@ def aggregate_rows(
 
     Args:
         step_scores: (m,) finite; probabilities that a step is right, for most rules.
-        offsets: (n+1,) row offsets, rising from 0 to m. Of a Signal, its `dense.values` and `dense.offsets`.
+        offsets: (n+1,) row offsets, rising from 0 to m. For a Signal take `aggregate_signal`.
         how: the rule.
         margin: in (0, 0.5), what keeps the odds of a score of 0 or 1 finite.
         empty: the result of a solution without steps; the benchmark takes 0.5. By default there is none.
@@ -87,6 +88,20 @@ def aggregate_rows(
     if filled.any():
         found[filled] = _RULES[how](p, bounds[:-1][filled], lengths[filled], margin)
     return found
+
+
+def aggregate_signal(signal: Signal, how: Aggregation = "prod", *, margin: float = 1e-6) -> Floats:
+    """One number (n,) a sample from its dense values: `aggregate_rows`, and NaN for one that isn't OK or has no step.
+
+    Raises `ValueError` where there is no dense channel though a sample is OK, and as `aggregate_rows`.
+    """
+    dense, found = signal.dense, np.full(len(signal), np.nan)
+    if dense is None:
+        if signal.ok.any():
+            raise ValueError("signal: there is no dense channel, so no step scores to aggregate")
+        return found
+    rows = aggregate_rows(dense.values, dense.offsets, how, margin=margin, empty=np.nan)
+    return np.where(signal.ok, rows, found)
 
 
 def _mean(values: Floats, starts: NDArray[Any], lengths: NDArray[Any]) -> Floats:

@@ -33,15 +33,16 @@ class CausalPolicy:
 
     A proposal is `finished` where the model ended its turn. A step that `max_tokens` cut off is proposed as it is. Its
     `tokens` are those sampled, with the one that ended it. Texts join without loss: a solution's text is what the model
-    wrote, and a blank line is an empty step. A prefix that leaves no room for `max_tokens` in the model's positions has
-    no proposals.
+    wrote, and a blank line is an empty step. So a step ends where what is written ends with the separator; a token that
+    holds the separator and more, such as the space that begins a line, doesn't end it, and the step then holds the
+    separator too. A prefix that leaves no room for `max_tokens` in the model's positions has no proposals.
 
     Randomness is that of `rng` alone: equal prefixes, width, generator and `batch_size` give equal steps, and torch's
     global generators stay as they were. Of the model's generation configuration what isn't about drawing still
     counts. Needs `guerdon[train]`.
 
     Raises `TypeError` for a loaded model without a tokenizer or, by `proposals`, for messages where there is no chat
-    template, and `ValueError` for an option out of range.
+    template, and `ValueError` for an option out of range or, by `proposals`, a prompt without a token or without room.
     """
 
     def __init__(
@@ -70,14 +71,22 @@ class CausalPolicy:
         self._pad: int = min(self._ends, default=0) if pad is None else pad
         limit = getattr(model.config, "max_position_embeddings", None)
         self._room: float = limit - max_tokens if limit else np.inf
+        if self._room < 1:
+            raise ValueError(f"CausalPolicy.max_tokens: the model has {limit} positions, got {max_tokens}")
 
     def proposals(self, prompt: str | Sequence[Message]) -> Propose:
         """The policy as a search asks for it: steps that go on from the steps so far of this problem."""
         opened = self._opened(prompt)
+        (first,) = self._encoded([opened])
+        if not 0 < len(first) <= self._room:
+            raise ValueError(
+                f"prompt: expected 1 to {self._room} tokens, which leave room for max_tokens, got {len(first)}"
+            )
 
         def propose(prefixes: Sequence[Steps], width: int, rng: np.random.Generator) -> list[list[Proposal]]:
-            texts = [opened + "".join(f"{step}{self.separator}" for step in steps) for steps in prefixes]
-            ids = self._tokenizer(texts, add_special_tokens=not self._tokenizer.chat_template)["input_ids"]
+            ids = self._encoded(
+                [opened + "".join(f"{step}{self.separator}" for step in steps) for steps in prefixes]
+            )
             rows = [i for i, row in enumerate(ids) if len(row) <= self._room for _ in range(width)]
             rows.sort(key=lambda i: len(ids[i]))
             found: list[list[Proposal]] = [[] for _ in prefixes]
@@ -102,7 +111,11 @@ class CausalPolicy:
             text = prompt
         else:
             raise TypeError("prompt: the tokenizer has no chat template; expected text, got messages")
-        return text.encode("utf-8", "replace").decode()
+        return text
+
+    def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
+        plain = [text.encode("utf-8", "replace").decode() for text in texts]
+        return self._tokenizer(plain, add_special_tokens=not self._tokenizer.chat_template)["input_ids"]
 
     def _generate(self, prompts: Sequence[Sequence[int]], seed: int) -> list[list[int]]:
         """What is written after each prompt: tokens up to and with the end of the step, then padding."""
@@ -146,14 +159,14 @@ class CausalPolicy:
         return torch.cat([ids[rows], last], 1), torch.cat([mask, torch.ones_like(last)], 1), cache
 
     def _separated(self, start: int) -> Callable[..., Any]:
-        """Which rows have the separator at the end of what was written from `start` on."""
+        """Which rows end with the separator, in what was written from `start` on."""
         torch = need("torch", "train")
         # A token has a byte at least. The library's own criterion would also look into the prompt.
         window = len(self.separator.encode())
 
         def stopped(ids: Any, scores: Any, **_: Any) -> Any:
             tails = self._tokenizer.batch_decode(ids[:, max(start, ids.shape[1] - window) :])
-            return torch.tensor([self.separator in tail for tail in tails], device=ids.device)
+            return torch.tensor([tail.endswith(self.separator) for tail in tails], device=ids.device)
 
         return stopped
 
@@ -162,7 +175,7 @@ class CausalPolicy:
         ended = length < len(written)
         while not ended and length and written[length - 1] == self._pad:
             length -= 1
-        step, separator, _ = self._tokenizer.decode(written[:length]).partition(self.separator)
+        text = self._tokenizer.decode(written[:length])
         # Where padding is by the mark of an end, that stands behind a separator too.
-        finished = ended and not separator
-        return Proposal(step, length + finished, finished)
+        finished = ended and not text.endswith(self.separator)
+        return Proposal(text.removesuffix(self.separator), length + finished, finished)

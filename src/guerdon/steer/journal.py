@@ -102,7 +102,7 @@ class SearchJournal:
                 )
         else:
             row = {"call": key, **ask()}
-            self._file.write(json.dumps(row) + "\n")
+            self._file.write(json.dumps(row, default=_plain) + "\n")
             self._file.flush()
             self._known.append(row)
         self._place += 1
@@ -126,3 +126,9 @@ def _key(*request: Any) -> str:
 def _check_step(step: Any) -> None:
     if step is not None and not isinstance(step, (str, int, float, bool)):
         raise TypeError(f"step: expected text, a number, a boolean or None, got {step!r:.80}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"propose: expected plain values, got {type(value).__name__}")

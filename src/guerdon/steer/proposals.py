@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,7 @@ from guerdon.core.checks import check_number
 from guerdon.core.messages import Message
 from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat
+from guerdon.steer.aggregate import Aggregation, aggregate_signal
 from guerdon.steer.inputs import as_vector
 
 Steps: TypeAlias = "tuple[Hashable, ...]"
@@ -170,15 +171,27 @@ def _join(prefix: Steps, proposals: Sequence[Proposal]) -> dict[Steps, bool]:
     return found
 
 
-def value_by(reward: Reward, prompt: str | list[Message], *, separator: str = "\n") -> Evaluate:
+def value_by(
+    reward: Reward,
+    prompt: str | list[Message],
+    *,
+    separator: str = "\n",
+    how: Aggregation | Literal["outcome"] | None = None,
+) -> Evaluate:
     """The value of a solution so far is what a reward gives to its text: `reward(Chat(prompt, separator.join(steps)))`.
 
-    Steps are texts. Where the reward abstains or fails, the value is NaN. To take the step scores of a process reward
-    model to one number, let a transform such as `total` follow it.
+    Steps are texts, and `separator` must be that of the reward too. `how`: "outcome", or how step scores become one
+    number, see `aggregate`; needed where the reward has step scores. Where the reward abstains or fails, or has no step
+    to score, the value is NaN.
+
+    Raises `ValueError` when asked, where `how` is missing or of step scores that aren't there.
     """
 
     def evaluate(prefixes: Sequence[Any]) -> ArrayLike:
-        return reward([Chat(prompt, separator.join(steps)) for steps in prefixes]).outcome
+        signal = reward([Chat(prompt, separator.join(steps)) for steps in prefixes])
+        if how is None and signal.dense is not None:
+            raise ValueError(f"value_by: {reward.name} scores steps; say how they become one number, by how=")
+        return signal.outcome if how is None or how == "outcome" else aggregate_signal(signal, how)
 
     return evaluate
 

@@ -48,8 +48,8 @@ class GRPOTrainer(TRLTrainer):
 
     Logged beside TRL's metrics: `reward/<part>/mean` and `/std` (ddof 0) of every part's total over its OK
     samples, `status/abstained`, `status/failed`, `status/timed_out` as shares of the batch, and
-    `groups/zero_variance`, the share of groups that carry no signal for a group-relative estimator. TRL's
-    `reward` is the Signal's total.
+    `groups/zero_variance`, the share of groups that carry no signal for a group-relative estimator. `outcome` is the
+    mean of the outcomes, and TRL's `reward` that of the totals, in which dense values are added up.
 
     Raises `TypeError` for `reward_funcs` among the options, and `ValueError` where an environment brings a
     reward of its own or the estimator returns another shape or values that aren't finite.
@@ -193,6 +193,7 @@ def signal_metrics(signal: Signal, groups: NDArray[np.int64]) -> dict[str, float
     metrics = {
         f"status/{status.name.lower()}": counts[status] / n for status in Status if status is not Status.OK
     }
+    metrics["outcome"] = float(signal.outcome[signal.ok].mean()) if signal.ok.any() else float("nan")
     metrics["groups/zero_variance"] = float(zero_variance_groups(signal.total, groups, valid=signal.ok).share)
     for path, part in signal.walk(("reward",)):
         if part is signal:

@@ -72,7 +72,7 @@ class TokenHiddenReward(LogProbReward):
         for i in np.flatnonzero(signal.ok).tolist():
             try:
                 rows[i] = states.tokens(samples[i])
-            except ValueError as error:
+            except Exception as error:  # a sample that can't be encoded fails alone, not with its group
                 values[i] = Failure(explain(error))
         right = signal.outcome[list(rows)] > self.threshold
         for i, dense in zip(rows, hidden_rewards(states, list(rows.values()), right), strict=True):

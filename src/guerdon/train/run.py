@@ -18,7 +18,7 @@ from guerdon.core.extras import need
 from guerdon.core.io import read, sample_record, write_rejects
 from guerdon.core.recipe import describe
 from guerdon.core.registry import create
-from guerdon.core.reward import Reward
+from guerdon.core.reward import Reward, leaves
 from guerdon.core.samples import Sample
 from guerdon.engine.run import Engine
 from guerdon.train.quiet import quiet, stop_printing
@@ -101,6 +101,8 @@ def run(config: TrainConfig, on_step: OnStep | None = None) -> Path:
     samples = read(config.data, require_completion=False)
     if not samples:
         raise ValueError(f"TrainConfig.data: no row can be read; the first says: {samples.rejects[0].reason}")
+    for leaf in leaves(_bare(config.reward)):
+        leaf.prepare()  # what can't be loaded is told before anything is trained
     with quiet() if on_step is not None else nullcontext():
         trainer = _trainer(config, arguments, [_prompt_row(sample) for sample in samples], out)
         if on_step is not None:
@@ -206,7 +208,7 @@ def _caller(on_step: OnStep) -> Any:
         """Tells the caller of `run` how training goes."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:
-            if state.is_world_process_zero and "reward" in logs:
+            if state.is_world_process_zero and "completions/mean_length" in logs:
                 on_step(state.global_step, _numbers(logs))
 
     return Caller()
