@@ -221,6 +221,19 @@ def test_solutions_below_the_least_value_are_left_out(tmp_path):
     assert learner.examples[0]
 
 
+def test_a_value_below_zero_keeps_right_solutions(tmp_path):
+    learner = Learner()
+
+    def ratings(task):
+        return lambda prefixes: [-0.5] * len(prefixes)
+
+    result = SelfTraining(SEARCH, rounds=1)(
+        TASKS, learner.start(), ratings, answered, learner.fit_policy, learner.fit_value, tmp_path
+    )
+    assert result.rounds[0].solved
+    assert result.rounds[0].solutions
+
+
 def test_the_seed_decides(tmp_path, whole):
     assert train(tmp_path / "same").rounds == whole[0]
     assert train(tmp_path / "other", seed=9).rounds != whole[0]

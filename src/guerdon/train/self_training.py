@@ -85,7 +85,8 @@ class SelfTraining:
     2. `verify` scores each finished solution; it is right from an outcome of `right_from` on. One without an outcome,
        for the reward abstained or failed, counts as not finished.
     3. `tree_value_targets` gives each step a target: how near it is to a right answer in its tree.
-    4. Policy data: the right solutions of this round whose value in the search was at least `least_value`, each once.
+    4. Policy data: the right solutions of this round whose value in the search was at least `least_value`, each once;
+       None, the default, takes all, also where a value is a rating below 0.
        Value data: every step with a target, of this round and of all before it. Trees without a right solution give
        neither.
     5. `fit_policy(solutions, folder)` and `fit_value(examples, folder)` return the next policy and value, and may keep
@@ -112,13 +113,14 @@ class SelfTraining:
     rounds: int = 2
     budget: Budget = UNLIMITED
     right_from: float = 1.0
-    least_value: float = 0.0
+    least_value: float | None = None
     separator: str = "\n"
 
     def __post_init__(self) -> None:
         check_count(self.rounds, "SelfTraining.rounds")
         check_number(self.right_from, "SelfTraining.right_from")
-        check_number(self.least_value, "SelfTraining.least_value")
+        if self.least_value is not None:
+            check_number(self.least_value, "SelfTraining.least_value")
         if not self.search.collect:
             raise ValueError(
                 "SelfTraining.search: expected one with collect=True, whose trees can be labelled"
@@ -214,7 +216,7 @@ class SelfTraining:
         right = [
             self._sample(task, found.tree, i)
             for i, answer in enumerate(found.tree.correct)
-            if answer and found.values[i] >= self.least_value
+            if answer and (self.least_value is None or found.values[i] >= self.least_value)
         ]
         return list({sample.text: sample for sample in right}.values())
 
