@@ -18,6 +18,7 @@ from guerdon.credit import (
     discounted_returns,
     effective_rewards,
     gae,
+    good_minus_bad,
     group_relative,
     influence_on_correct,
     lambda_returns,
@@ -25,6 +26,7 @@ from guerdon.credit import (
     rloo,
     spread_steps,
     step_advantages,
+    unit_returns,
     whiten,
 )
 from guerdon.credit.step_advantage import StepProgress
@@ -109,6 +111,25 @@ def test_an_advantage_that_its_dtype_cannot_hold_is_no_infinity() -> None:
     steps = Signal([1.0, 0.0], dense=Dense(np.array([1e200, 0, -1e200]), np.array([0, 2, 3]), None, "step"))
     with pytest.raises(ValueError, match=r"values: expected numbers that float32 can hold"):
         StepProgress()(steps, GROUPS, MASK, SPANS)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: whiten(np.array([[1e308, -1e308]])),
+        lambda: group_relative(np.array([1e308, -1e308]), 2),
+        lambda: unit_returns(torch.tensor([[3e38, 3e38], [1.0, 2.0]])),
+    ],
+)
+def test_numbers_at_the_end_of_their_dtype_are_refused(call: Any) -> None:
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match="the range of"):
+        call()
+
+
+@pytest.mark.parametrize("logits", [[np.inf, np.inf], [np.nan, 0.0]])
+def test_logits_are_finite(logits: list[float]) -> None:
+    with pytest.raises(ValueError, match="logits: expected finite"):
+        good_minus_bad(np.array(logits))
 
 
 @pytest.mark.parametrize("estimator", STEP_ESTIMATORS, ids=lambda each: type(each).__name__)

@@ -26,7 +26,8 @@ def whiten(values: Array, mask: Array | None = None, *, ddof: int = 1, epsilon: 
         (n, T) like `values`, integers as the default float. Equal values, or at most `ddof` of them, give 0.
 
     Raises:
-        ValueError: where shapes don't fit or a value that counts isn't finite.
+        ValueError: where shapes don't fit, a value that counts isn't finite, or differences of values leave the range of
+            their dtype.
 
     As in the repository volcengine/verl.
     """
@@ -45,6 +46,8 @@ def _standard(x: Array, ddof: int, epsilon: float) -> Array:
         return xp.zeros_like(x)
     largest = xp.max(x)
     span = largest - xp.min(x)
+    if not bool(xp.isfinite(span)):
+        raise ValueError(f"values: their differences leave the range of {x.dtype}")
     if span == 0:
         return xp.zeros_like(x)
     deviation = x - largest
@@ -75,7 +78,7 @@ def unit_returns(
         Like `rewards`. The scale depends on what else is in the batch.
 
     Raises:
-        ValueError: where shapes don't fit or a reward that counts isn't finite.
+        ValueError: where shapes don't fit, a reward that counts isn't finite, or a return leaves the range of the dtype.
 
     Ganqu Cui et al., "Process Reinforcement through Implicit Rewards", arXiv 2502.01456, repository
     PRIME-RL/PRIME (there: batch_norm).
@@ -87,6 +90,8 @@ def unit_returns(
         return rows.close(r)
     returns = scan_to_end(r, rows.lengths, "add")
     bound = rows.xp.maximum(rows.xp.max(returns), -rows.xp.min(returns))
+    if not bool(rows.xp.isfinite(bound)):
+        raise ValueError(f"rewards: a return leaves the range of {r.dtype}")
 
     def scaled(_: Array, r: Array) -> Array:
         return r / (bound + epsilon)

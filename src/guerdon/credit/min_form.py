@@ -35,7 +35,7 @@ def good_minus_bad(logits: Array) -> Array:
 
     `logits` (…, 2) real, the class of good steps last; `p` is their softmax, so r is `tanh((l_1 − l_0) / 2)`, which
     is what is computed. The result (…) is like `logits`, differentiable in torch. Raises `ValueError` for another
-    last axis.
+    last axis or a logit that isn't finite.
 
     Jie Cheng et al., "Stop Summation: Min-Form Credit Assignment Is All Process Reward Model Needs for
     Reasoning", arXiv 2504.15275, repository CJReinforce/PURE.
@@ -43,6 +43,7 @@ def good_minus_bad(logits: Array) -> Array:
     x, xp, dtype = floating(logits, "logits")
     if x.ndim < 1 or x.shape[-1] != 2:
         raise ValueError(f"logits: expected shape (…, 2), got {tuple(x.shape)}")
+    check_finite(x, "logits")
     return xp.astype(xp.tanh((x[..., 1] - x[..., 0]) / 2), dtype)
 
 

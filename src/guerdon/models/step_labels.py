@@ -29,7 +29,10 @@ class StepLabels:
     labels: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "spans", np.asarray(self.spans, dtype=np.int64).reshape(-1, 2))
+        spans = np.asarray(self.spans).reshape(-1, 2)
+        if spans.size and spans.dtype.kind not in "iu":
+            raise ValueError(f"spans: expected integers (k, 2), got {spans.dtype}")
+        object.__setattr__(self, "spans", spans.astype(np.int64))
         object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.float64))
         if self.labels.shape != (len(self.spans),):
             raise ValueError(

@@ -61,7 +61,8 @@ def group_statistics(
         std_floor: relative floor of the standard deviation.
 
     Raises:
-        ValueError: on shapes that don't fit, a group size that doesn't divide n, or an infinite valid value.
+        ValueError: on shapes that don't fit, a group size that doesn't divide n, an infinite valid value, or values whose
+            differences leave the range of their dtype.
     """
     x, xp, _ = floating(values, "values", ndim=1)
     n = x.shape[0]
@@ -79,6 +80,8 @@ def group_statistics(
     below = xp.where(counts_row, x - largest[codes], 0.0)
     mean_below = segment_sum(below, codes, size) / xp.where(occupied, count, 1.0)
     deviation = xp.where(counts_row, below - mean_below[codes], 0.0)
+    if not bool(xp.all(xp.isfinite(deviation))):
+        raise ValueError(f"values: their differences leave the range of {x.dtype}")
     # Squares of deviations relative to the range can neither overflow nor vanish.
     span = segment_max(-below, codes, size)
     span = xp.where(span > 0, span, 1.0)

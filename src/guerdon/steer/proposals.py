@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from guerdon.core.checks import check_number
+from guerdon.core.checks import check_count, check_number
 from guerdon.core.messages import Message
 from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat
@@ -59,7 +59,7 @@ class Budget:
     would go beyond isn't started · `tokens`: of sampled steps; what a round costs is known after it, so the last one
     may go beyond.
 
-    Raises `ValueError` for a limit under 1.
+    Raises `ValueError` for a limit that isn't an integer of at least 1.
     """
 
     calls: int | None = None
@@ -68,7 +68,7 @@ class Budget:
     def __post_init__(self) -> None:
         for name in ("calls", "tokens"):
             if getattr(self, name) is not None:
-                check_number(getattr(self, name), f"Budget.{name}", low=1)
+                check_count(getattr(self, name), f"Budget.{name}")
 
 
 UNLIMITED = Budget()
