@@ -32,7 +32,7 @@ def test_probabilities_are_those_with_which_chains_are_written(monkeypatch):
 
 def test_tokens_are_lines_and_cover_the_text():
     sample = chain(FIRST, FILLER, SECOND)
-    spans, written = FactWriter().completion_tokens(sample)
+    spans, written, _ = FactWriter().completion_tokens(sample)
     assert "".join(sample.text[a:b] for a, b in spans) == sample.text
     assert [sample.text[a:b] for a, b in spans[1:4]] == [f"{FIRST}\n", f"{FILLER}\n", f"{SECOND}\n"]
     assert written.all()

@@ -13,7 +13,7 @@ from guerdon.models.encoding import ChatEncoder
 def test_every_character_is_a_token_and_the_turn_has_an_end() -> None:
     tokenizer = character_tokenizer(["7 +5", "7+5=2\nanswer"])
     encoded = ChatEncoder(tokenizer)(Chat("7 +5", "7+5=2\nanswer 7"))
-    spans, written = encoded.tokens
+    spans, written, _ = encoded.tokens
     assert [tuple(span) for span in spans[:-1]] == [(i, i + 1) for i in range(14)]
     assert written.all()
     assert encoded.ids[-1] == tokenizer.eos_token_id
