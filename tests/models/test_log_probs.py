@@ -240,3 +240,12 @@ def test_wrong_options_are_named(start):
         CausalLogProbs(raw_model()[0])
     with pytest.raises(ValueError, match="batch_tokens: expected"):
         CausalLogProbs(*raw_model(), batch_tokens=0)
+
+
+def test_a_folder_may_be_a_path(tmp_path):
+    model, tokenizer = raw_model()
+    model.save_pretrained(tmp_path / "start")
+    tokenizer.save_pretrained(tmp_path / "start")
+    by_path = ImplicitReward(tmp_path / "start", tmp_path / "start", unit="response")
+    assert by_path.model == str(tmp_path / "start")
+    np.testing.assert_allclose(by_path(DIALOGUES).outcome, 0.0, atol=1e-6)

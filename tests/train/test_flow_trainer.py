@@ -17,6 +17,7 @@ from guerdon import Chat, Context, Reward, Score, Signal
 from guerdon.core.segmenters import lines
 from guerdon.train import Rollout
 from guerdon.train.flow_balance import flow_balance_loss, log_rewards, token_flow_balance_loss
+from tests.train.quiet_arguments import QUIET
 
 torch = pytest.importorskip("torch")
 trl = pytest.importorskip("trl")
@@ -112,12 +113,7 @@ def trained(
         "learning_rate": 1e-3,
         "lr_scheduler_type": "constant",
         "temperature": 0.9,
-        "logging_steps": 1,
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
-        "use_cpu": True,
-        "bf16": False,
+        **QUIET,
         "gradient_checkpointing": False,
         **(config or {}),
     }

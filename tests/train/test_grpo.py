@@ -21,6 +21,7 @@ from guerdon.lab import TRAINING, Arithmetic, WorldEnv
 from guerdon.models import CausalLogProbs, ImplicitReward, SelfAligned
 from guerdon.train import Rollout, TrainConfig, run
 from tests.lab.policies import raw_policy, warm_policy
+from tests.train.quiet_arguments import QUIET
 
 datasets = pytest.importorskip("datasets")
 trl = pytest.importorskip("trl")
@@ -56,12 +57,7 @@ def trained(
         "num_generations": 4,
         "per_device_train_batch_size": 8,
         "max_completion_length": 12,
-        "logging_steps": 1,
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
-        "use_cpu": True,
-        "bf16": False,
+        **QUIET,
         **options.pop("config", {}),
     }
     trainer = Probe(

@@ -17,6 +17,7 @@ from guerdon.train import Rollout
 from guerdon.train.hidden_reward import TokenHiddenReward
 from tests.judges.models import raw_model, solved
 from tests.lab.policies import raw_policy
+from tests.train.quiet_arguments import QUIET
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -192,12 +193,7 @@ def test_two_steps_of_training_steer_by_it(tmp_path: Path, p: float) -> None:
             per_device_train_batch_size=8,
             max_completion_length=12,
             learning_rate=1e-3,
-            logging_steps=1,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            use_cpu=True,
-            bf16=False,
+            **QUIET,
         ),
     )
     trainer.train()

@@ -14,6 +14,7 @@ from guerdon.train import Rollout
 from guerdon.train.mixed_policy import mixed_policy_loss
 from guerdon.train.splicing import Draft, Recycling, text_guide
 from tests.lab.policies import raw_policy
+from tests.train.quiet_arguments import QUIET
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -57,12 +58,7 @@ def config(folder: Path, **options: Any) -> Any:
             "num_generations": 4,
             "per_device_train_batch_size": 8,
             "max_completion_length": 24,
-            "logging_steps": 1,
-            "save_strategy": "no",
-            "report_to": "none",
-            "disable_tqdm": True,
-            "use_cpu": True,
-            "bf16": False,
+            **QUIET,
             "gradient_checkpointing": False,
             "seed": 3,
             **options,

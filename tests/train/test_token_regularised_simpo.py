@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-import guerdon
-from guerdon import Chat, Score
-from guerdon.models import ContrastiveTokenReward
-from guerdon.models.encoding import ChatEncoder
-from guerdon.models.log_probs import CausalLogProbs
 from guerdon.models.token_regularisation import token_regularised_simpo
 from tests.lab.policies import raw_policy
+from tests.train.preference_pairs import (
+    ROWS,
+    check_that_rewarded_tokens_become_likelier,
+    contrasted_pairs,
+    losses,
+    start,
+    start_tokenizer,
+)
+from tests.train.quiet_arguments import QUIET
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -23,36 +27,14 @@ datasets = pytest.importorskip("datasets")
 cpo = pytest.importorskip("trl.experimental.cpo")
 
 
-def said(role: str, text: str) -> list[dict[str, str]]:
-    return [{"role": role, "content": text}]
-
-
-ROWS = [
-    {
-        "prompt": said("user", f"What is {i}+7?"),
-        "chosen": said("assistant", f"The answer is {i + 7}."),
-        "rejected": said("assistant", f"It is {i}, no?" + " Or more." * i),
-    }
-    for i in range(4)
-]
-
-
-def start() -> Any:
-    return transformers.AutoModelForCausalLM.from_pretrained(raw_policy())
-
-
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    return transformers.AutoTokenizer.from_pretrained(raw_policy())
+    return start_tokenizer()
 
 
 @pytest.fixture(scope="module")
 def pairs(tokenizer: Any) -> Any:
-    """With the contrastive rewards of the start model."""
-    from guerdon.train.token_rewards import with_token_rewards
-
-    reward = ContrastiveTokenReward(CausalLogProbs(start(), tokenizer))
-    return with_token_rewards(datasets.Dataset.from_list(ROWS), reward, tokenizer)
+    return contrasted_pairs(tokenizer)
 
 
 def config(folder: Path, **options: Any) -> Any:
@@ -68,12 +50,7 @@ def config(folder: Path, **options: Any) -> Any:
             "beta": 2.5,
             "simpo_gamma": 0.6,
             "max_length": 128,
-            "logging_steps": 1,
-            "save_strategy": "no",
-            "report_to": "none",
-            "disable_tqdm": True,
-            "use_cpu": True,
-            "bf16": False,
+            **QUIET,
             "gradient_checkpointing": False,
             "remove_unused_columns": False,
             **options,
@@ -102,10 +79,6 @@ def trainer_of(
         eval_dataset=pairs,
         processing_class=transformers.AutoTokenizer.from_pretrained(raw_policy()),
     )
-
-
-def losses(trainer: Any) -> list[float]:
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 
 def expected(trainer: Any, pairs: Any, weighting: Any) -> float:
@@ -160,31 +133,7 @@ def test_the_loss_is_that_of_its_definition(pairs: Any, tmp_path: Path, weightin
 
 
 def test_tokens_of_positive_reward_become_likelier(tokenizer: Any, tmp_path: Path) -> None:
-    from guerdon.train.token_rewards import with_token_rewards
-
-    @guerdon.reward
-    def digits_are_bad(sample: Chat) -> Score:
-        tokens = ChatEncoder(tokenizer)(sample).tokens
-        bad = [sample.text[start:end].strip().isdigit() for start, end in tokens.spans]
-        return Score(0.0, dense=np.where(bad, -0.5, 0.5), unit="token")
-
-    same = [{**row, "rejected": row["chosen"]} for row in ROWS]  # SimPO alone has no gradient here
-    pairs = with_token_rewards(datasets.Dataset.from_list(same), digits_are_bad, tokenizer)
-    trainer = trainer_of(pairs, tmp_path, learning_rate=1e-3)
-    digits = [np.array(row["chosen_token_rewards"]) < 0 for row in pairs]
-
-    def means() -> tuple[float, float]:
-        found = CausalLogProbs(trainer.model, tokenizer).log_probs(
-            [Chat(r["prompt"], r["chosen"]) for r in same]
-        )
-        flat, bad = np.concatenate(found), np.concatenate(digits)
-        return flat[bad].mean(), flat[~bad].mean()
-
-    before = means()
-    trainer.train()
-    after = means()
-    assert after[0] - before[0] < after[1] - before[1]
-    assert after[1] > before[1]
+    check_that_rewarded_tokens_become_likelier(trainer_of, tokenizer, tmp_path)
 
 
 def test_truncation_cuts_tokens_and_rewards_alike(pairs: Any, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import array_api_compat
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +14,12 @@ def check_shapes(shape: tuple[int, ...], **arrays: Any) -> None:
     for name, array in arrays.items():
         if tuple(array.shape) != shape:
             raise ValueError(f"{name}: expected shape {shape}, got {tuple(array.shape)}")
+
+
+def widened(array: Any) -> Any:
+    """In float32 unless it is in float64: half precision has too little room for sums and small differences."""
+    xp = array_api_compat.array_namespace(array)
+    return array if array.dtype in (xp.float32, xp.float64) else xp.astype(array, xp.float32)
 
 
 def check_batch(array: Any, name: str) -> None:

@@ -18,6 +18,7 @@ from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Abstain, Failure, Score, Signal, Value
 from guerdon.models.completion_log_probs import TokenRow
+from guerdon.models.loading import as_name
 
 if TYPE_CHECKING:
     from guerdon.models.goal_conditioned_model import GoalConditionedModel, GoalPrediction
@@ -70,7 +71,7 @@ class GoalConditionedReward(Reward):
         elif not outcome:
             raise ValueError("outcome, dense: expected at least one of both channels, got neither")
         check_count(batch_tokens, "batch_tokens")
-        self.model = str(model) if isinstance(model, Path) else model
+        self.model = as_name(model)
         self.outcome, self.batch_tokens = outcome, batch_tokens
         self.dense: Granularity | None = dense
 

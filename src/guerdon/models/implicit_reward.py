@@ -14,6 +14,7 @@ from guerdon.core.registry import register
 from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Failure, Score, Signal, Value
+from guerdon.models.loading import as_name
 from guerdon.models.log_probs import LogProbPair, LogProbs, paired_log_probs, shared_log_probs
 from guerdon.models.log_ratio import token_log_ratios
 
@@ -68,8 +69,8 @@ class ImplicitReward(Reward):
         check_choice(unit, "unit", get_args(Granularity))
         if not separator:
             raise ValueError("separator: expected text that ends a step, got empty text")
-        self.model = str(model) if isinstance(model, Path) else model
-        self.reference = str(reference) if isinstance(reference, Path) else reference
+        self.model = as_name(model)
+        self.reference = as_name(reference)
         self.beta, self.separator = beta, separator
         self.unit: Granularity = unit
         self.uses_context = reference is None

@@ -27,6 +27,11 @@ def loaded_causal(
     return model, tokenizer
 
 
+def as_name(model: Any) -> Any:
+    """The name of a model that is given as a path; any other model as it is."""
+    return str(model) if isinstance(model, Path) else model
+
+
 def end_tokens(model: Any, tokenizer: Any) -> set[int]:
     """The tokens that end what the model generates."""
     ends = model.generation_config.eos_token_id

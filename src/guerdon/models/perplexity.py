@@ -6,7 +6,7 @@ from typing import Any
 
 import array_api_compat
 
-from guerdon.models.checks import check_shapes
+from guerdon.models.checks import check_shapes, widened
 from guerdon.models.margin import Array
 
 _compat: Any = array_api_compat
@@ -40,9 +40,8 @@ def log_perplexity(log_probs: Array, mask: Array | None = None) -> Array:
         keep = xp.asarray(mask, device=_compat.device(log_probs)) != 0
     if not bool(xp.all(xp.any(keep, axis=-1))):
         raise ValueError("log_probs: expected at least one token that counts in every row")
-    # Sums over many tokens leave the range of half precision.
-    wide = xp.float64 if log_probs.dtype == xp.float64 else xp.float32
-    kept, counts = xp.where(keep, xp.astype(log_probs, wide), 0.0), xp.sum(xp.astype(keep, wide), axis=-1)
+    kept = xp.where(keep, widened(log_probs), 0.0)
+    counts = xp.sum(xp.astype(keep, kept.dtype), axis=-1)
     if not bool(xp.all(xp.isfinite(kept) & (kept <= _ROUNDING))):
         raise ValueError("log_probs: expected finite numbers of at most 0, got another")
     return xp.clip(-xp.sum(kept, axis=-1) / counts, min=0.0)

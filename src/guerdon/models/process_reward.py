@@ -16,6 +16,7 @@ from guerdon.core.registry import register
 from guerdon.core.reward import Reward
 from guerdon.core.samples import Chat
 from guerdon.core.signal import Abstain, Failure, Score, Signal, Value
+from guerdon.models.loading import as_name
 from guerdon.models.step_tokens import StepTokens
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class ProcessReward(Reward):
 
     def __init__(self, model: str | Path | StepHead, *, batch_tokens: int = 4096) -> None:
         check_count(batch_tokens, "batch_tokens")
-        self.model = str(model) if isinstance(model, Path) else model
+        self.model = as_name(model)
         self.batch_tokens = batch_tokens
 
     def prepare(self) -> None:

@@ -15,7 +15,7 @@ from guerdon.core.messages import message_text
 from guerdon.core.registry import register
 from guerdon.core.samples import Chat, Sample
 from guerdon.core.signal import Abstain, Failure, Score, Signal, Value
-from guerdon.models.checks import check_shapes
+from guerdon.models.checks import check_shapes, widened
 from guerdon.models.log_probs import LogProbPair, LogProbs, paired_log_probs
 from guerdon.models.margin import Array
 from guerdon.models.perplexity import log_perplexity
@@ -68,7 +68,7 @@ def self_aligned_reward(
     check_shapes(tuple(log_given.shape), log_alone=log_alone)
     xp = _compat.array_namespace(log_given)
     given, alone = (
-        _capped(_widened(logs, xp), name, cap, use_log)
+        _capped(widened(logs), name, cap, use_log)
         for logs, name in ((log_given, "log_given"), (log_alone, "log_alone"))
     )
     if form == "relative" and use_log:
@@ -80,11 +80,6 @@ def self_aligned_reward(
     if not use_log:
         given, alone = _exponential(given, "log_given"), _exponential(alone, "log_alone")
     return alone - given if form == "difference" else ABSOLUTE_SHIFT - given
-
-
-def _widened(logs: Array, xp: Any) -> Array:
-    """In half precision epsilon would be 0, and small differences rounded away."""
-    return logs if logs.dtype in (xp.float32, xp.float64) else xp.astype(logs, xp.float32)
 
 
 def without_question(sample: Chat, *, placeholder: str = "", system_as_user: bool = False) -> Chat:

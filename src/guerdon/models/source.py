@@ -7,6 +7,7 @@ from typing import Any
 
 from guerdon.core.context import EMPTY, Context
 from guerdon.core.reward import Reward
+from guerdon.models.loading import as_name
 from guerdon.models.log_probs import LogProbs, shared_log_probs
 
 
@@ -35,7 +36,7 @@ class LogProbReward(Reward):
     isolate = False
 
     def __init__(self, model: str | Path | LogProbs | None) -> None:
-        self.model = str(model) if isinstance(model, Path) else model
+        self.model = as_name(model)
         self.uses_context = model is None
 
     def prepare(self) -> None:

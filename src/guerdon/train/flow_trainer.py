@@ -17,6 +17,7 @@ from guerdon.core.reward import Reward
 from guerdon.core.signal import Signal
 from guerdon.credit.estimators import StepEstimator, Steps
 from guerdon.engine.run import Engine
+from guerdon.train.arguments import check_arguments
 from guerdon.train.flow_balance import flow_balance_loss, log_rewards, token_flow_balance_loss
 from guerdon.train.grpo import GRPOTrainer
 from guerdon.train.replay import ReplayBuffer
@@ -100,9 +101,7 @@ class FlowBalanceTrainer(GRPOTrainer):
         self.decay = check_number(decay, "decay", high=1.0, above=0.0)
         self.floor = check_number(floor, "floor", low=_LEAST, high=1.0)
         self.exponent = check_number(exponent, "exponent", above=0.0)
-        for name, needed in _NEEDED.items():
-            if getattr(args, name) != needed:
-                raise ValueError(f"args.{name}: expected {needed!r}, got {getattr(args, name)!r}")
+        check_arguments(args, _NEEDED)
         if "credit" in options:
             raise TypeError("FlowBalanceTrainer: credit has no place here, the loss reads the step scores")
         super().__init__(model, reward, credit=_StepScores(self.floor), args=args, **options)

@@ -99,12 +99,11 @@ def mixed_policy_loss(
     other = off_policy_loss(log_probs, advantages, behaviour, gamma=gamma, weight=weight)
     xp = _compat.array_namespace(log_probs)
     # Chosen before exp, so that a token out of reach of π_old gives no infinity, and no NaN in the gradient.
-    difference = xp.where(off_policy, 0.0, log_probs - old_log_probs)
-    if not bool(xp.all(xp.isfinite(xp.exp(difference)))):
+    ratio = xp.exp(xp.where(off_policy, 0.0, log_probs - old_log_probs))
+    if not bool(xp.all(xp.isfinite(ratio))):
         raise ValueError(
             "log_probs, old_log_probs: expected a finite ratio of every token of the policy, got another"
         )
-    ratio = xp.exp(difference)
     clipped = xp.clip(ratio, 1.0 - clip, 1.0 + clip)
     own = -xp.minimum(ratio * advantages, clipped * advantages)
     return xp.where(off_policy, other, own)

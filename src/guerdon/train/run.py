@@ -102,7 +102,9 @@ def run(config: TrainConfig, on_step: OnStep | None = None) -> Path:
     if not samples:
         raise ValueError(f"TrainConfig.data: no row can be read; the first says: {samples.rejects[0].reason}")
     for leaf in leaves(_bare(config.reward)):
-        leaf.prepare()  # what can't be loaded is told before anything is trained
+        # What can't be loaded is told before anything is trained. Workers load their own.
+        if not (isinstance(config.reward, Engine) and leaf.isolate):
+            leaf.prepare()
     with quiet() if on_step is not None else nullcontext():
         trainer = _trainer(config, arguments, [_prompt_row(sample) for sample in samples], out)
         if on_step is not None:

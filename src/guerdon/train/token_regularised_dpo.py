@@ -15,6 +15,7 @@ from trl.trainer.utils import pad
 from guerdon.core.checks import check_choice, check_number
 from guerdon.models.margin import implicit_reward_margin, preference_probability
 from guerdon.models.token_regularisation import Weighting, token_regulariser
+from guerdon.train.arguments import check_arguments
 from guerdon.train.token_rewards import SIDES, check_token_rewards, placed_column, placed_rewards
 
 _NEEDED: Mapping[str, Any] = {
@@ -67,9 +68,7 @@ class TokenRegularisedDPOTrainer(TRLTrainer):
         self.alpha = check_number(alpha, "alpha", low=0.0)
         check_choice(weighting, "weighting", get_args(Weighting))
         self.weighting = weighting
-        for name, needed in _NEEDED.items():
-            if getattr(args, name) != needed:
-                raise ValueError(f"args.{name}: expected {needed!r}, got {getattr(args, name)!r}")
+        check_arguments(args, _NEEDED)
         super().__init__(model=model, args=args, **options)
         collator: Any = self.data_collator
         if type(collator) is not DataCollatorForPreference:

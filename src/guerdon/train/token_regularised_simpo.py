@@ -11,6 +11,7 @@ from trl.trainer.utils import pad, selective_log_softmax
 
 from guerdon.core.checks import check_choice, check_number
 from guerdon.models.token_regularisation import Weighting, token_regularised_simpo
+from guerdon.train.arguments import check_arguments
 from guerdon.train.token_rewards import SIDES, check_token_rewards, placed_column, placed_rewards
 
 _UNTRAINED = -100
@@ -57,9 +58,7 @@ class TokenRegularisedSimPOTrainer(CPOTrainer):
         self.regulariser_alpha = check_number(alpha, "alpha", low=0.0)
         check_choice(weighting, "weighting", get_args(Weighting))
         self.weighting: Weighting = weighting
-        for name, needed in _NEEDED.items():
-            if getattr(args, name) != needed:
-                raise ValueError(f"args.{name}: expected {needed!r}, got {getattr(args, name)!r}")
+        check_arguments(args, _NEEDED)
         if options.get("data_collator") is not None:
             raise ValueError("data_collator: expected none, TRL's own carries the token rewards")
         super().__init__(model=model, args=args, **options)
